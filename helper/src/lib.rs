@@ -1,0 +1,1 @@
+//! What runs around an agent inside its container: no network, no async runtime.

@@ -1,0 +1,3 @@
+//! Starts the helper.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The workspace checkout that runs in the Pod before the agent.

@@ -1,0 +1,207 @@
+//! `axon.yaml`: what a team commits.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::task::AgentType;
+use super::task::Credentials;
+use super::task::PodOverrides;
+use super::task_spawner::When;
+use super::workspace::WorkspaceSpec;
+
+/// The configuration document of `axon.yaml`.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Config {
+    /// `axon.io/v1alpha1`.
+    #[schemars(extend("const" = "axon.io/v1alpha1"))]
+    pub api_version: String,
+    /// `Config`.
+    #[schemars(extend("const" = "Config"))]
+    pub kind: String,
+    /// Namespace of every object. Absent: the target's own. Root file only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub namespace: Option<String>,
+    /// Id that the objects carry. Absent: made from the repository. Root file only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub sync: Option<String>,
+    /// Further files, as paths or glob patterns inside the repository. Root file only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub include: Vec<String>,
+    /// Merged into every task and spawner of this configuration. Root file only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub defaults: Option<Defaults>,
+    /// Workspaces by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub workspaces: BTreeMap<String, WorkspaceEntry>,
+    /// TaskSpawners by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub spawners: BTreeMap<String, SpawnerEntry>,
+    /// Tasks by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tasks: BTreeMap<String, TaskEntry>,
+}
+
+/// What an entry is filled up with. Maps merge key by key, lists and scalars are taken whole,
+/// `credentials` as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Defaults {
+    /// Which agent runs.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentType>,
+    /// How the agent signs in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Credentials>,
+    /// Model to use, in the agent's own terms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Image to run instead of the default one of the agent type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Name of the workspace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<String>,
+    /// Seconds after the end at which a Task is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub ttl_seconds_after_finished: Option<i32>,
+    /// What to change in the Pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_overrides: Option<PodOverrides>,
+    /// Branch to work on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// Labels and annotations of the object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<EntryMetadata>,
+}
+
+/// A Workspace's spec. Without `repo` it is the repository that `axon.yaml` is in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WorkspaceEntry {
+    /// URL of the repository. Absent: the repository that `axon.yaml` is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repo: Option<String>,
+    /// Branch, tag, or commit.
+    #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// Secret with the credentials for `repo`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<super::task::LocalRef>,
+    /// Labels and annotations of the object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<EntryMetadata>,
+}
+
+/// The fields of a TaskSpawner and, flat beside them, those of its task template.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SpawnerEntry {
+    /// Where work comes from: exactly one source.
+    pub when: When,
+    /// How often to look for work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poll_interval: Option<String>,
+    /// How many Tasks of this spawner may be unfinished at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub max_concurrency: Option<i32>,
+    /// Prompt, as a Go `text/template` over the work item. Absent: title, body and comments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// Which agent runs.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentType>,
+    /// How the agent signs in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Credentials>,
+    /// Model to use, in the agent's own terms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Image to run instead of the default one of the agent type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Name of the workspace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<String>,
+    /// Seconds after the end at which a Task is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub ttl_seconds_after_finished: Option<i32>,
+    /// What to change in the Pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_overrides: Option<PodOverrides>,
+    /// Branch to work on, as a Go `text/template` over the work item.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// Labels and annotations of the object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<EntryMetadata>,
+}
+
+/// A Task's spec.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TaskEntry {
+    /// What the agent is asked to do.
+    #[schemars(length(min = 1, max = 131_072))]
+    pub prompt: String,
+    /// Raise it to run the Task again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerun: Option<u32>,
+    /// Which agent runs.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentType>,
+    /// How the agent signs in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Credentials>,
+    /// Model to use, in the agent's own terms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Image to run instead of the default one of the agent type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Name of the workspace, or a workspace's spec.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<WorkspaceUse>,
+    /// Seconds after the end at which the Task is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub ttl_seconds_after_finished: Option<i32>,
+    /// What to change in the Pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_overrides: Option<PodOverrides>,
+    /// Branch to work on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// Labels and annotations of the object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<EntryMetadata>,
+}
+
+/// The workspace of a task: a name, or a Workspace of its own, named after the task.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum WorkspaceUse {
+    Name(String),
+    Inline(WorkspaceSpec),
+}
+
+/// Labels and annotations of an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EntryMetadata {
+    /// Labels. Those under `axon.io/`, `app.kubernetes.io/` and `batch.kubernetes.io/` are Axon's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Annotations.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}

@@ -1,0 +1,36 @@
+//! Names of the labels and annotations that Axon reads and writes.
+
+/// Label on Jobs and Pods: the Task they run.
+pub const TASK: &str = "axon.io/task";
+/// Label on Tasks and run records: the TaskSpawner that made them. Annotation: its full name.
+pub const TASK_SPAWNER: &str = "axon.io/taskspawner";
+/// Label on declared objects and their run records: the id of the sync they belong to.
+pub const SYNC: &str = "axon.io/sync";
+/// Label on run records. Its only value is [`RECORD_RUN`].
+pub const RECORD: &str = "axon.io/record";
+/// Value of [`RECORD`].
+pub const RECORD_RUN: &str = "run";
+
+/// Annotation on declared objects: `<source>#<path>#<Kind>/<name>`.
+pub const ORIGIN: &str = "axon.io/origin";
+/// Annotation on Tasks that must run once: what identifies the run (see `ARCHITECTURE.md`).
+pub const RUN: &str = "axon.io/run";
+/// Annotation on a plain Task manifest: raise it to run the Task again.
+pub const RERUN: &str = "axon.io/rerun";
+/// Annotation on spawned Tasks: the key of the work item, which holds its repository.
+pub const ITEM: &str = "axon.io/item";
+/// Annotation on spawned Tasks: where a person finds the work item.
+pub const ITEM_URL: &str = "axon.io/item-url";
+/// Annotation on spawned Tasks: `Issue` or `PR`.
+pub const ITEM_KIND: &str = "axon.io/item-kind";
+/// Annotation: `disabled` keeps an object that left `axon.yaml`.
+pub const PRUNE: &str = "axon.io/prune";
+/// Annotation on a foreign object: the id of the sync that may adopt it.
+pub const ADOPT_INTO: &str = "axon.io/adopt-into";
+
+/// The fixed labels of Jobs and Pods, as the Go Axon writes them.
+pub const APP: [(&str, &str); 3] = [
+    ("app.kubernetes.io/name", "axon"),
+    ("app.kubernetes.io/component", "task"),
+    ("app.kubernetes.io/managed-by", "axon-controller"),
+];

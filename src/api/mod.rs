@@ -1,0 +1,32 @@
+//! What users write and the cluster stores: wire types, with derives and defaults only.
+//!
+//! The custom resource definitions in `deploy/crds/` and the JSON Schema in `schema/` are generated
+//! from these types. Nothing here decides anything: `model` turns these into values that are known
+//! to be valid.
+
+pub mod config;
+pub mod labels;
+mod schema;
+pub mod task;
+pub mod task_spawner;
+pub mod workspace;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+
+pub use config::Config;
+pub use task::Task;
+pub use task_spawner::TaskSpawner;
+pub use workspace::Workspace;
+
+/// API group of every kind of ours.
+pub const GROUP: &str = "axon.io";
+/// Version of every kind of ours.
+pub const VERSION: &str = "v1alpha1";
+/// `apiVersion` of every manifest of ours, and of `axon.yaml`.
+pub const API_VERSION: &str = "axon.io/v1alpha1";
+
+/// The custom resource definitions, in the order in which they are to be applied.
+pub fn crds() -> Vec<CustomResourceDefinition> {
+    vec![Workspace::crd(), TaskSpawner::crd(), Task::crd()]
+}

@@ -1,0 +1,71 @@
+//! Bounds for borrowed schemas.
+//!
+//! A CEL rule that compares a value costs as much as the largest value the schema allows, and the
+//! API server refuses a definition whose rules may cost too much. Kubernetes' own types have no
+//! bounds, so this module adds generous ones.
+
+use k8s_openapi::api::core::v1::EnvVar;
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use schemars::JsonSchema;
+use schemars::Schema;
+use schemars::SchemaGenerator;
+use schemars::transform::Transform;
+use schemars::transform::transform_subschemas;
+use serde_json::Value;
+
+/// What one process argument or environment value can hold on Linux (`MAX_ARG_STRLEN`).
+const MAX_STRING: u64 = 131_072;
+/// More entries than any Pod of ours has use for.
+const MAX_ENTRIES: u64 = 128;
+
+pub(super) fn env(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = bounded::<Vec<EnvVar>>(generator);
+    // One manager owns the whole list: the order of variables carries meaning (`$(VAR)`).
+    schema.insert("x-kubernetes-list-type".into(), "atomic".into());
+    schema
+}
+
+pub(super) fn resources(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = bounded::<ResourceRequirements>(generator);
+    // Dynamic resource allocation is not offered.
+    if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+        properties.remove("claims");
+    }
+    schema
+}
+
+fn bounded<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = T::json_schema(generator);
+    Bounds.transform(&mut schema);
+    schema
+}
+
+struct Bounds;
+
+impl Transform for Bounds {
+    fn transform(&mut self, schema: &mut Schema) {
+        let kind = schema.get("type").and_then(first_type).map(str::to_owned);
+        let is_quantity = schema.get("x-kubernetes-int-or-string").is_some();
+        let (key, limit) = match kind.as_deref() {
+            Some("string") => ("maxLength", MAX_STRING),
+            Some("array") => ("maxItems", MAX_ENTRIES),
+            Some("object") if schema.get("additionalProperties").is_some() => {
+                ("maxProperties", MAX_ENTRIES)
+            }
+            _ if is_quantity => ("maxLength", 64),
+            _ => return transform_subschemas(self, schema),
+        };
+        if schema.get(key).is_none() {
+            schema.insert(key.into(), limit.into());
+        }
+        transform_subschemas(self, schema);
+    }
+}
+
+fn first_type(value: &Value) -> Option<&str> {
+    match value {
+        Value::String(one) => Some(one),
+        Value::Array(several) => several.iter().find_map(Value::as_str),
+        _ => None,
+    }
+}

@@ -1,0 +1,213 @@
+//! `Task`: one run of one agent.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::EnvVar;
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::schema;
+
+/// One run of one agent.
+#[derive(CustomResource, Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[kube(
+    group = "axon.io",
+    version = "v1alpha1",
+    kind = "Task",
+    namespaced,
+    category = "axon",
+    status = "TaskStatus",
+    derive = "PartialEq",
+    printcolumn(name = "Type", type_ = "string", json_path = ".spec.type"),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[-1:].reason"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    validation = Rule::new(frozen("type")).message("spec.type cannot change once the Task has a Job"),
+    validation = Rule::new(frozen("prompt")).message("spec.prompt cannot change once the Task has a Job"),
+    validation = Rule::new(frozen("credentials")).message("spec.credentials cannot change once the Task has a Job"),
+    validation = Rule::new(frozen("model")).message("spec.model cannot change once the Task has a Job"),
+    validation = Rule::new(frozen("image")).message("spec.image cannot change once the Task has a Job"),
+    validation = Rule::new(frozen("workspaceRef")).message("spec.workspaceRef cannot change once the Task has a Job"),
+    validation = Rule::new(frozen("podOverrides")).message("spec.podOverrides cannot change once the Task has a Job"),
+    validation = Rule::new(frozen("branch")).message("spec.branch cannot change once the Task has a Job")
+)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "!(self.type in ['custom', 'cursor']) || has(self.image)",
+    "message": "an agent of type custom or cursor needs spec.image",
+}]))]
+pub struct TaskSpec {
+    /// Which agent runs.
+    #[serde(rename = "type")]
+    pub agent: AgentType,
+    /// What the agent is asked to do. It arrives byte for byte. At most 128 KiB: what one argument
+    /// of a process can hold.
+    #[schemars(
+        length(min = 1, max = 131_072),
+        extend("x-kubernetes-validations" = [
+            {"rule": "bytes(self).size() <= 131072", "message": "a prompt has at most 131072 bytes"},
+            {"rule": "!self.contains('\\u0000')", "message": "a prompt has no NUL"},
+        ])
+    )]
+    pub prompt: String,
+    /// How the agent signs in.
+    pub credentials: Credentials,
+    /// Model to use, in the agent's own terms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub model: Option<String>,
+    /// Image to run instead of the default one of this agent type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
+    pub image: Option<String>,
+    /// Workspace in the same namespace that the agent works in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace_ref: Option<LocalRef>,
+    /// Seconds after the end at which the Task is deleted. 0: as soon as it has finished and its
+    /// outputs are recorded. Absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub ttl_seconds_after_finished: Option<i32>,
+    /// What to change in the Pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_overrides: Option<PodOverrides>,
+    /// Branch to work on; created from the workspace's ref if it is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 244))]
+    pub branch: Option<String>,
+}
+
+/// Immutability of one field of the spec, written at the root so that added and removed fields
+/// are seen too.
+fn frozen(field: &str) -> String {
+    format!(
+        "!has(oldSelf.status) || !has(oldSelf.status.jobName) || \
+         (has(self.spec.{field}) == has(oldSelf.spec.{field}) && \
+         (!has(self.spec.{field}) || self.spec.{field} == oldSelf.spec.{field}))"
+    )
+}
+
+/// The agents that Axon knows how to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AgentType {
+    ClaudeCode,
+    Codex,
+    Gemini,
+    #[serde(rename = "opencode")]
+    OpenCode,
+    Cursor,
+    Custom,
+}
+
+/// How an agent signs in to its model.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "self.type == 'none' || has(self.secretRef)",
+    "message": "credentials other than none need a secretRef",
+}]))]
+pub struct Credentials {
+    /// What kind of key the Secret holds.
+    #[serde(rename = "type")]
+    pub kind: CredentialType,
+    /// The Secret. Its key has the name of the agent's environment variable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<LocalRef>,
+}
+
+/// What kind of key an agent is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CredentialType {
+    ApiKey,
+    Oauth,
+    None,
+}
+
+/// An object of the same namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub struct LocalRef {
+    /// Its name.
+    #[schemars(length(max = 253))]
+    pub name: String,
+}
+
+/// What to change in the Pod of a Task.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PodOverrides {
+    /// Requests and limits of the agent's container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::resources")]
+    pub resources: Option<ResourceRequirements>,
+    /// Seconds after which the run is ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub active_deadline_seconds: Option<i64>,
+    /// More environment variables of the agent. Built-in names win.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::env")]
+    pub env: Vec<EnvVar>,
+    /// Labels of the nodes that the Pod may run on.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(
+        extend("maxProperties" = 64),
+        extend("additionalProperties" = {"type": "string", "maxLength": 63})
+    )]
+    pub node_selector: BTreeMap<String, String>,
+}
+
+/// What became of a Task.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskStatus {
+    /// Where the run stands. `Succeeded` and `Failed` are final.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<TaskPhase>,
+    /// The Job that runs, or ran, this Task. Written before the Job is created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job_name: Option<String>,
+    /// The Pod of that Job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_name: Option<String>,
+    /// When the agent's container started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Time>,
+    /// When the run ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion_time: Option<Time>,
+    /// A sentence a person can act on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// What the agent produced: branch, commits, pull requests, and the lines it marked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<String>,
+    /// The `key: value` pairs of the agent's results file.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub results: BTreeMap<String, String>,
+    /// Exit code of the agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// `Started`, `Complete` and `Failed`. The one that changed last stands last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// The generation that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+}
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
+pub enum TaskPhase {
+    Pending,
+    Running,
+    Succeeded,
+    Failed,
+}

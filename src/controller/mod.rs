@@ -1,0 +1,1 @@
+//! The controllers: watch, decide, requeue, status, events.

@@ -1,0 +1,28 @@
+//! What Axon believes: values that are known to be valid, and the data that flows between floors.
+//!
+//! No I/O, clock, randomness or environment here.
+
+pub mod digest;
+pub mod item;
+pub mod names;
+pub mod object;
+pub mod plan;
+pub mod problem;
+pub mod run;
+pub mod secret;
+pub mod snapshot;
+
+pub use digest::Digest;
+pub use names::Namespace;
+pub use names::ObjectName;
+pub use names::SyncId;
+pub use object::Desired;
+pub use object::Key;
+pub use object::Kind;
+pub use plan::Plan;
+pub use problem::Diagnostic;
+pub use problem::Problem;
+pub use secret::Secret;
+pub use snapshot::RepoPath;
+pub use snapshot::Revision;
+pub use snapshot::Snapshot;

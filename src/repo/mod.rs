@@ -1,0 +1,1 @@
+//! A git repository, or a directory, at one revision.

@@ -1,0 +1,1 @@
+//! GitOps: load → plan → guard → apply → observe. Only `apply` writes.

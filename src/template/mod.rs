@@ -1,0 +1,1 @@
+//! Prompts from work items by Go text/template: pure, bounded.

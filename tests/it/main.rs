@@ -1,0 +1,4 @@
+//! Everything that is not beside the code: one binary.
+#![expect(clippy::unwrap_used, reason = "a failed fixture is a failed test")]
+
+mod tidy;
