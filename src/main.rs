@@ -1,3 +1,7 @@
-//! Starts the command line.
+//! Parse, run, exit code; nothing else.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    axon::cli::main(std::env::args_os().collect())
+}

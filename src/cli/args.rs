@@ -1,0 +1,67 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+use clap::Parser;
+use clap::Subcommand;
+
+use crate::cli::commands;
+
+/// Runs AI coding agents as Kubernetes workloads, configured by git.
+#[derive(Debug, Parser)]
+#[command(
+    name = "axon",
+    version,
+    disable_version_flag = true,
+    max_term_width = 100
+)]
+pub struct Args {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags of every command.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Namespace to work in; default: the one of the kubeconfig's context
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "AXON_NAMESPACE",
+        value_name = "NAME"
+    )]
+    pub namespace: Option<String>,
+    /// Kubeconfig file; default: `$KUBECONFIG`, else `~/.kube/config`, else in-cluster
+    #[arg(long, global = true, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig to use
+    #[arg(long, global = true, value_name = "NAME")]
+    pub context: Option<String>,
+    /// When to use colour
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+    /// Log what is going on to stderr; twice for more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    Always,
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print the version
+    Version(commands::version::Options),
+}

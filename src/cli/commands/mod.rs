@@ -1,0 +1,26 @@
+//! One file per command: options, the call into the library, the printing.
+
+pub mod version;
+
+use std::future::Future;
+
+use crate::cli::args::Command;
+use crate::cli::args::Global;
+use crate::cli::exit::Exit;
+use crate::cli::ui::Failure;
+
+/// Runs one command.
+pub fn run(_global: &Global, command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Version(options) => Ok(version::run(&options)),
+    }
+}
+
+/// Runs a command that waits for things. Commands that do not stay free of the runtime's start.
+pub fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new("cannot start worker threads", &error))?
+        .block_on(work)
+}

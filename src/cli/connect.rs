@@ -1,0 +1,70 @@
+//! The way to the cluster that the flags, the environment and the kubeconfig name.
+
+use std::time::Duration;
+
+use http::HeaderValue;
+use http::header::USER_AGENT;
+use kube::Client;
+use kube::Config;
+use kube::config::KubeConfigOptions;
+use kube::config::Kubeconfig;
+
+use crate::cli::args::Global;
+use crate::cli::ui::Failure;
+use crate::model::Namespace;
+
+/// A server that does not even take the connection in this time is told as unreachable.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// What requests call themselves.
+const AGENT: &str = concat!("axon/", env!("CARGO_PKG_VERSION"));
+
+/// A cluster and the namespace to work in.
+#[derive(Clone)]
+pub struct Target {
+    pub client: Client,
+    pub namespace: Namespace,
+}
+
+/// Connects as the flags say. Does not send a request yet.
+pub async fn connect(global: &Global) -> Result<Target, Failure> {
+    let mut config = config(global).await?;
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config
+        .headers
+        .push((USER_AGENT, HeaderValue::from_static(AGENT)));
+    let name = global
+        .namespace
+        .as_deref()
+        .unwrap_or(&config.default_namespace);
+    let namespace = Namespace::parse(name)
+        .map_err(|error| Failure::new(format!("cannot use namespace \"{name}\""), &error))?;
+    let client = Client::try_from(config)
+        .map_err(|error| Failure::new("cannot set up a connection to the cluster", &error))?;
+    Ok(Target { client, namespace })
+}
+
+async fn config(global: &Global) -> Result<Config, Failure> {
+    let options = KubeConfigOptions {
+        context: global.context.clone(),
+        ..KubeConfigOptions::default()
+    };
+    if let Some(path) = &global.kubeconfig {
+        let tried = || format!("cannot use kubeconfig \"{}\"", path.display());
+        let file = Kubeconfig::read_from(path).map_err(|error| Failure::new(tried(), &error))?;
+        return Config::from_custom_kubeconfig(file, &options)
+            .await
+            .map_err(|error| Failure::new(tried(), &error));
+    }
+    let found = if global.context.is_some() {
+        Config::from_kubeconfig(&options)
+            .await
+            .map_err(|error| Failure::new("cannot use the kubeconfig", &error))
+    } else {
+        Config::infer()
+            .await
+            .map_err(|error| Failure::new("cannot find a cluster", &error))
+    };
+    found.map_err(|failure| {
+        failure.hint("name one with --kubeconfig or $KUBECONFIG, or start a local one: axon dev")
+    })
+}
