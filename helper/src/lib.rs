@@ -1,1 +1,3 @@
 //! What runs around an agent inside its container: no network, no async runtime.
+
+pub mod report;
