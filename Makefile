@@ -1,0 +1,51 @@
+# What CI runs is what people run.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := check
+.PHONY: check test test-real e2e bench schema demo lint deny
+
+# The embedded cluster runs a quickstart to its outputs.
+demo:
+	@scripts/need cargo git
+	cargo run --quiet --bin axon -- dev --once examples/quickstart
+
+# The suite on the embedded cluster, and on a real kube-apiserver where Go is installed.
+test:
+	@scripts/need cargo git
+	@if scripts/need --quiet go; then \
+	  $(MAKE) --no-print-directory test-real; \
+	else \
+	  cargo test --workspace; \
+	  echo "left out: the suite on a real kube-apiserver, because Go 1.26 is not installed"; \
+	fi
+
+# Both servers; fails where the real one is missing.
+test-real:
+	@scripts/need cargo git go
+	cluster=$$(tests/cluster/build); \
+	cargo test --workspace --no-run; \
+	AXON_REQUIRE_REAL=1 "$$cluster" with cargo test --workspace
+
+# Real Pods on a real node.
+e2e:
+	@echo "the node level (kubelet, containerd) is not built yet" >&2; exit 1
+
+# Times beside kubectl's, on a real server.
+bench:
+	@scripts/need cargo git go
+	cluster=$$(tests/cluster/build); \
+	cargo build --profile ci --bin axon; \
+	"$$cluster" with benches/run target/ci/axon
+
+# Generated files.
+schema:
+	UPDATE_GENERATED=1 cargo test --quiet --test it generated
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+deny:
+	scripts/deny
+
+check: lint deny test

@@ -1,0 +1,152 @@
+//! One body of tests, two servers: the embedded cluster (always) and a real kube-apiserver with
+//! kube-controller-manager (where `tests/cluster` has started one).
+//!
+//! On neither of them does a runner execute Pods: a test that needs a run plays the kubelet by
+//! writing the Pod's status, as it must on a control plane without nodes.
+
+use std::future::Future;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+use kube::Client;
+use kube::api::ObjectMeta;
+use kube::api::PostParams;
+
+use axon::local;
+
+pub mod kubelet;
+
+/// How long any condition may take to come true.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// What a test is given: a client, and a namespace that is its own.
+pub struct Context {
+    pub client: Client,
+    pub namespace: String,
+    pub server: Kind,
+    // Kept until the test ends.
+    _embedded: Option<(local::Cluster, tempfile::TempDir)>,
+}
+
+/// Which server a test runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Embedded,
+    Real,
+}
+
+impl Context {
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+}
+
+/// Runs `test` on the server `kind`.
+pub fn run<F, T>(kind: Kind, test: F)
+where
+    F: FnOnce(Context) -> T,
+    T: Future<Output = ()>,
+{
+    rustls::crypto::ring::default_provider().install_default().ok();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let Some(context) = start(kind).await else { return };
+        axon::cluster::install(&context.client).await.unwrap();
+        create_namespace(&context).await;
+        test(context).await;
+    });
+}
+
+async fn start(kind: Kind) -> Option<Context> {
+    // Two runs against one server must not meet in a namespace.
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let namespace = format!("t{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    match kind {
+        Kind::Embedded => {
+            let dir = tempfile::tempdir().unwrap();
+            let cluster = local::Cluster::start(local::Options::for_tests(dir.path())).await.unwrap();
+            Some(Context {
+                client: cluster.client(),
+                namespace,
+                server: kind,
+                _embedded: Some((cluster, dir)),
+            })
+        }
+        Kind::Real => {
+            let client = real_client().await?;
+            Some(Context { client, namespace, server: kind, _embedded: None })
+        }
+    }
+}
+
+/// A client of the real server; none where there is none, unless it is required.
+#[expect(clippy::disallowed_methods, reason = "the harness speaks to the suite through the environment")]
+async fn real_client() -> Option<Client> {
+    let Some(path) = std::env::var_os("AXON_TEST_KUBECONFIG") else {
+        assert!(
+            std::env::var_os("AXON_REQUIRE_REAL").is_none(),
+            "a real server is required and AXON_TEST_KUBECONFIG does not name one"
+        );
+        eprintln!("skipped: no real server (run `make test-real`)");
+        return None;
+    };
+    let file = kube::config::Kubeconfig::read_from(path).unwrap();
+    let config = kube::Config::from_custom_kubeconfig(file, &kube::config::KubeConfigOptions::default())
+        .await
+        .unwrap();
+    Some(Client::try_from(config).unwrap())
+}
+
+async fn create_namespace(context: &Context) {
+    let namespace = Namespace {
+        metadata: ObjectMeta { name: Some(context.namespace.clone()), ..ObjectMeta::default() },
+        ..Namespace::default()
+    };
+    Api::all(context.client.clone())
+        .create(&PostParams::default(), &namespace)
+        .await
+        .unwrap();
+}
+
+/// Awaits that `probe` gives a value, asking again until [`DEADLINE`].
+pub async fn eventually<T, F>(what: &str, mut probe: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    let waiting = async {
+        loop {
+            if let Some(found) = probe().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    match tokio::time::timeout(DEADLINE, waiting).await {
+        Ok(found) => found,
+        Err(_) => panic!("not seen within {DEADLINE:?}: {what}"),
+    }
+}
+
+/// Makes of each named async function two tests: one on the embedded server, one on the real one.
+#[macro_export]
+macro_rules! on_both_servers {
+    ($($test:ident),+ $(,)?) => {
+        mod embedded {
+            $(#[test] fn $test() { $crate::server::run($crate::server::Kind::Embedded, super::$test); })+
+        }
+        mod real {
+            $(#[test] fn $test() { $crate::server::run($crate::server::Kind::Real, super::$test); })+
+        }
+    };
+}
