@@ -105,6 +105,29 @@ pub enum AgentType {
     Custom,
 }
 
+impl AgentType {
+    pub const ALL: [Self; 6] = [
+        Self::ClaudeCode,
+        Self::Codex,
+        Self::Gemini,
+        Self::OpenCode,
+        Self::Cursor,
+        Self::Custom,
+    ];
+
+    /// As it is written in manifests.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ClaudeCode => "claude-code",
+            Self::Codex => "codex",
+            Self::Gemini => "gemini",
+            Self::OpenCode => "opencode",
+            Self::Cursor => "cursor",
+            Self::Custom => "custom",
+        }
+    }
+}
+
 /// How an agent signs in to its model.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -1,1 +1,51 @@
-//! The controllers: watch, decide, requeue, status, events.
+//! The controllers: what turns Tasks into Jobs and work items into Tasks.
+//!
+//! They talk to an API server and to nothing else on this machine; whether it is a real cluster's or
+//! the embedded one they do not know. Nothing here may rest on being the only controller: leader
+//! election saves work, the API server's own checks keep a run from happening twice.
+
+mod images;
+mod options;
+pub mod task;
+
+use kube::Api;
+use kube::Client;
+use kube::api::ListParams;
+use tokio_util::sync::CancellationToken;
+
+use crate::api;
+
+pub use images::ImageChoice;
+pub use images::Images;
+pub use images::InvalidImage;
+pub use images::PullPolicy;
+pub use options::Options;
+
+/// Field manager of everything that the controllers write.
+pub const FIELD_MANAGER: &str = "axon-controller";
+
+/// Why the controllers could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("Axon is not installed in this cluster: there is no resource \"tasks.axon.io\"")]
+    NotInstalled,
+    #[error("cannot list Tasks")]
+    Reach(#[source] kube::Error),
+}
+
+/// Runs all controllers until `stop` is cancelled, then lets what is under way end.
+pub async fn run(client: Client, options: Options, stop: CancellationToken) -> Result<(), Error> {
+    check_installed(&client, &options).await?;
+    task::run(client, &options, stop).await;
+    Ok(())
+}
+
+/// A cluster without our definitions is said at once: the watches would wait for them for ever.
+async fn check_installed(client: &Client, options: &Options) -> Result<(), Error> {
+    let tasks: Api<api::Task> = options.scope(client);
+    match tasks.list_metadata(&ListParams::default().limit(1)).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Err(Error::NotInstalled),
+        Err(error) => Err(Error::Reach(error)),
+    }
+}

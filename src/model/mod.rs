@@ -12,6 +12,7 @@ pub mod repo_url;
 pub mod run;
 pub mod secret;
 pub mod snapshot;
+pub mod task;
 
 pub use digest::Digest;
 pub use names::Namespace;
