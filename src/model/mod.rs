@@ -3,6 +3,7 @@
 //! No I/O, clock, randomness or environment here.
 
 pub mod digest;
+pub mod duration;
 pub mod item;
 pub mod names;
 pub mod object;
