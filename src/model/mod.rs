@@ -11,6 +11,7 @@ pub mod plan;
 pub mod problem;
 pub mod repo_url;
 pub mod run;
+pub mod schedule;
 pub mod secret;
 pub mod snapshot;
 pub mod task;
