@@ -1,3 +1,30 @@
 //! What runs around an agent inside its container: no network, no async runtime.
+//!
+//! `run` is the story; `report` is what comes out of it, and all that other crates need of it.
 
+mod bounded;
+mod capture;
+mod git_state;
+mod mask;
+mod options;
+mod outcome;
+mod process;
+mod prompt;
 pub mod report;
+pub mod run;
+mod tail;
+
+use std::ffi::OsString;
+
+/// Name under which the helper is called.
+pub const NAME: &str = "axon-helper";
+
+/// The helper's command line, without the program's name; gives its exit code.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
+    let mut args = args.into_iter();
+    if args.next().is_some_and(|word| word == "run") {
+        return run::main(args);
+    }
+    options::complain("the only command is \"run\"");
+    options::USAGE_EXIT
+}

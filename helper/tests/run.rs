@@ -1,0 +1,448 @@
+//! Runs of the real helper around scripts.
+#![expect(clippy::unwrap_used, reason = "a failed fixture is a failed test")]
+
+use std::fs;
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Child;
+use std::process::Command;
+use std::process::Output;
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use axon_helper::report::Report;
+use nix::sys::signal::Signal;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A helper around a script.
+struct Run {
+    dir: TempDir,
+    command: Command,
+}
+
+impl Run {
+    fn of(script: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        fs::create_dir(path("repo")).unwrap();
+        fs::write(path("prompt"), "do it").unwrap();
+        fs::write(path("entry"), format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(path("entry"), fs::Permissions::from_mode(0o755)).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_axon-helper"));
+        command
+            .arg("run")
+            .stdin(Stdio::null())
+            .current_dir(path("repo"));
+        command
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("HOME", dir.path())
+            .env("DIR", dir.path());
+        for (flag, file) in [
+            ("--prompt-file", "prompt"),
+            ("--base-file", "base"),
+            ("--repo-dir", "repo"),
+            ("--home", "home"),
+            ("--results-file", "results"),
+            ("--termination-log", "log"),
+        ] {
+            command.arg(flag).arg(path(file));
+        }
+        Self { dir, command }
+    }
+
+    fn prompt(self, prompt: &[u8]) -> Self {
+        fs::write(self.dir.path().join("prompt"), prompt).unwrap();
+        self
+    }
+
+    fn args(mut self, args: &[&str]) -> Self {
+        self.command.args(args);
+        self
+    }
+
+    fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    fn start(mut self) -> Running {
+        let entry = self.dir.path().join("entry");
+        self.command
+            .arg("--")
+            .arg(entry)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let child = self.command.spawn().unwrap();
+        Running {
+            dir: self.dir,
+            child,
+        }
+    }
+
+    fn end(self) -> Ended {
+        self.start().end()
+    }
+}
+
+struct Running {
+    dir: TempDir,
+    child: Child,
+}
+
+impl Running {
+    fn await_file(&self, name: &str) {
+        await_that(name, || self.dir.path().join(name).exists());
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    fn report(&self) -> Option<Report> {
+        Report::parse(&fs::read(self.dir.path().join("log")).ok()?)
+    }
+
+    fn end(self) -> Ended {
+        let output = self.child.wait_with_output().unwrap();
+        let report = Report::parse(&fs::read(self.dir.path().join("log")).unwrap()).unwrap();
+        Ended {
+            dir: self.dir,
+            output,
+            report,
+        }
+    }
+}
+
+struct Ended {
+    dir: TempDir,
+    output: Output,
+    report: Report,
+}
+
+impl Ended {
+    fn code(&self) -> i32 {
+        self.output.status.code().unwrap()
+    }
+
+    fn stdout(&self) -> String {
+        String::from_utf8(self.output.stdout.clone()).unwrap()
+    }
+
+    fn message(&self) -> &str {
+        self.report.message.as_deref().unwrap()
+    }
+
+    fn file(&self, name: &str) -> Vec<u8> {
+        fs::read(self.dir.path().join(name)).unwrap()
+    }
+}
+
+fn await_that(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn is_alive(pid: &str) -> bool {
+    let stat = fs::read_to_string(Path::new("/proc").join(pid.trim()).join("stat"));
+    stat.is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+#[test]
+fn the_prompt_arrives_byte_for_byte() {
+    let longest = "x".repeat(128 * 1024 - 1);
+    let every_byte: Vec<u8> = (1..=255).collect();
+    let prompts: [&[u8]; 13] = [
+        b"plain",
+        b"",
+        b"$(GITHUB_TOKEN) $$ $HOME ${HOME} `id`",
+        b"'single' \"double\" \\ \\n",
+        b"two\nlines\n",
+        b"\n",
+        b"-n leading dash",
+        b"--",
+        "🦀 ü \u{202e}".as_bytes(),
+        b" spaces  ",
+        b"* ? [a-z] ~ ; & | > /dev/null",
+        &every_byte,
+        longest.as_bytes(),
+    ];
+    for prompt in prompts {
+        let ended = Run::of(r#"printf %s "$1" > "$DIR/seen"; cp "$AXON_PROMPT_FILE" "$DIR/file""#)
+            .prompt(prompt)
+            .end();
+        assert_eq!(
+            ended.code(),
+            0,
+            "{}",
+            String::from_utf8_lossy(&ended.output.stderr)
+        );
+        assert!(
+            ended.file("seen") == prompt,
+            "{}",
+            String::from_utf8_lossy(prompt)
+        );
+        assert!(ended.file("file") == prompt);
+        assert!(ended.report.succeeded);
+    }
+}
+
+#[test]
+fn a_prompt_that_no_argument_holds_is_pointed_to() {
+    for prompt in ["x".repeat(128 * 1024), "a\0b".to_owned()] {
+        let ended = Run::of(r#"printf %s "$1""#).prompt(prompt.as_bytes()).end();
+        let file = ended.dir.path().join("prompt");
+        assert!(
+            ended.stdout().contains(file.to_str().unwrap()) && ended.stdout().len() < 500,
+            "{}",
+            ended.stdout()
+        );
+    }
+}
+
+#[test]
+fn nothing_to_read_and_a_home_to_write() {
+    let script = r#"cat; printf %s "$HOME"; touch "$HOME/x""#;
+    let own = Run::of(script).end();
+    assert_eq!(
+        (own.code(), own.stdout()),
+        (0, own.dir.path().to_str().unwrap().to_owned())
+    );
+    let other = Run::of(script).env("HOME", "/nowhere").end();
+    assert_eq!(
+        (other.code(), other.stdout()),
+        (
+            0,
+            other.dir.path().join("home").to_str().unwrap().to_owned()
+        )
+    );
+}
+
+#[test]
+fn secrets_are_masked_in_both_streams_and_in_the_report() {
+    let ended = Run::of(
+        r#"printf 'a hunt'; sleep 0.05; printf 'er2secret b\n'; printf '%s' "$TOKEN" | base64
+        echo "err $TOKEN" >&2
+        printf '%s\n' ---AXON_OUTPUTS_START--- "got $TOKEN" ---AXON_OUTPUTS_END---
+        echo "key: $TOKEN" > "$AXON_RESULTS_FILE"; exit 1"#,
+    )
+    .args(&["--mask", "TOKEN", "--mask", "ABSENT"])
+    .env("TOKEN", "hunter2secret")
+    .end();
+    let stdout = ended.stdout();
+    assert!(stdout.starts_with("a *** b\n***"), "{stdout}");
+    assert!(!stdout.contains("aHVudGVyMnNlY3"), "{stdout}");
+    assert_eq!(String::from_utf8_lossy(&ended.output.stderr), "err ***\n");
+    assert_eq!(ended.report.outputs, ["got ***"]);
+    assert_eq!(ended.report.results["key"], "***");
+    assert_eq!(ended.message(), "the agent exited with 1:\nerr ***");
+}
+
+#[test]
+fn outputs() {
+    let base = "1".repeat(40);
+    let head = "2".repeat(40);
+    let ended = Run::of(&format!(
+        r#"mkdir -p .git/refs/heads/fix; echo 'ref: refs/heads/fix/42' > .git/HEAD; echo {head} > .git/refs/heads/fix/42
+        echo 'tests: 12 passed' > "$AXON_RESULTS_FILE"
+        echo '{{"text":"opened https://github.com/a/b/pull/7."}}' >&2
+        printf '%s\n' ---AXON_OUTPUTS_START--- 'branch: fix/42' 'note: done' ---AXON_OUTPUTS_END---"#
+    ))
+    .args(&["--url-host", "github.com"]);
+    fs::write(ended.dir.path().join("base"), format!("{base}\n")).unwrap();
+    let ended = ended.end();
+    assert_eq!(
+        ended.report.outputs,
+        [
+            "branch: fix/42",
+            "https://github.com/a/b/pull/7",
+            &format!("commit: {head}"),
+            "note: done"
+        ]
+    );
+    assert_eq!(ended.report.results["tests"], "12 passed");
+    assert!(ended.report.succeeded && !ended.report.cut);
+    assert_eq!(
+        (ended.report.exit_code, ended.report.message),
+        (Some(0), None)
+    );
+}
+
+#[test]
+fn a_repository_that_did_not_move_is_no_output() {
+    let run = Run::of("mkdir .git; cp \"$DIR/base\" .git/HEAD");
+    fs::write(run.dir.path().join("base"), "1".repeat(40)).unwrap();
+    assert_eq!(run.end().report.outputs, Vec::<String>::new());
+}
+
+#[test]
+fn outputs_are_told_while_the_agent_runs() {
+    let run = Run::of(
+        r#"printf '%s\n' ---AXON_OUTPUTS_START--- one ---AXON_OUTPUTS_END---
+        while ! [ -e "$DIR/go" ]; do sleep 0.01; done"#,
+    )
+    .start();
+    await_that("the report", || run.report().is_some());
+    let report = run.report().unwrap();
+    assert_eq!(report.outputs, ["one"]);
+    assert_eq!((report.succeeded, report.exit_code), (false, None));
+    fs::write(run.dir.path().join("go"), "").unwrap();
+    assert!(run.end().report.succeeded);
+}
+
+#[test]
+fn the_exit_code_is_kept() {
+    let check = |script: &str, code: i32, message: &str| {
+        let ended = Run::of(script).end();
+        assert_eq!(
+            (ended.code(), ended.report.exit_code),
+            (code, Some(code)),
+            "{script}"
+        );
+        assert_eq!(ended.message(), message);
+        assert!(!ended.report.succeeded);
+    };
+    check("exit 3", 3, "the agent exited with 3");
+    check(
+        "echo first >&2; echo last >&2; exit 255",
+        255,
+        "the agent exited with 255:\nfirst\nlast",
+    );
+    check("kill -9 $$", 137, "the agent was killed by SIGKILL");
+}
+
+#[test]
+fn an_agent_that_cannot_be_started() {
+    let check = |arrange: fn(&Path), code: i32| {
+        let run = Run::of("");
+        arrange(&run.dir.path().join("entry"));
+        let ended = run.end();
+        assert_eq!(ended.code(), code);
+        assert!(
+            ended.message().starts_with("cannot start "),
+            "{}",
+            ended.message()
+        );
+    };
+    check(|entry| fs::remove_file(entry).unwrap(), 127);
+    check(
+        |entry| fs::set_permissions(entry, fs::Permissions::from_mode(0o644)).unwrap(),
+        126,
+    );
+    check(
+        |entry| fs::remove_file(entry.with_file_name("prompt")).unwrap(),
+        126,
+    );
+}
+
+#[test]
+fn a_stop_begins_with_an_interrupt() {
+    let run = Run::of(
+        r#"trap 'echo cost: 1 > "$AXON_RESULTS_FILE"; exit 0' INT
+        touch "$DIR/ready"; while :; do sleep 0.01; done"#,
+    )
+    .start();
+    run.await_file("ready");
+    run.signal(Signal::SIGTERM);
+    let ended = run.end();
+    // It calls the interruption a success; it is none.
+    assert_eq!((ended.code(), ended.report.succeeded), (143, false));
+    assert_eq!(
+        ended.message(),
+        "the agent was stopped by SIGTERM and exited with 0"
+    );
+    assert_eq!(ended.report.results["cost"], "1");
+}
+
+#[test]
+fn a_stop_goes_on_to_terminate_and_to_kill() {
+    let check = |trap: &str, message: &str| {
+        let run = Run::of(&format!(
+            "exec 2>/dev/null\n{trap}\ntouch \"$DIR/ready\"; while :; do sleep 0.01; done"
+        ))
+        .args(&["--term-after", "0.2", "--kill-after", "0.6"])
+        .start();
+        run.await_file("ready");
+        run.signal(Signal::SIGINT);
+        assert_eq!(run.end().message(), message);
+    };
+    check(
+        "trap '' INT; trap 'exit 9' TERM",
+        "the agent was stopped by SIGINT and exited with 9",
+    );
+    check(
+        "trap '' INT TERM",
+        "the agent was stopped by SIGINT and ended by SIGKILL",
+    );
+}
+
+#[test]
+fn what_the_agent_leaves_behind_is_killed() {
+    // One in the agent's group that keeps its output open, and one that left the group.
+    let ended = Run::of(
+        r#"sleep 1000 & echo $! > "$DIR/one"
+        setsid sh -c 'echo $$ > "$DIR/two"; exec sleep 1000' >/dev/null 2>&1 &
+        while ! [ -s "$DIR/two" ]; do sleep 0.01; done
+        echo printed"#,
+    )
+    .args(&["--drain", "0.1"])
+    .end();
+    assert_eq!((ended.code(), ended.stdout().as_str()), (0, "printed\n"));
+    for name in ["one", "two"] {
+        let pid = String::from_utf8(ended.file(name)).unwrap();
+        assert!(!is_alive(&pid), "{name}");
+    }
+}
+
+#[test]
+fn output_after_the_agents_end_is_drained() {
+    let ended = Run::of("(sleep 0.2; echo late) &").end();
+    assert_eq!(ended.stdout(), "late\n");
+}
+
+#[test]
+fn much_output_is_passed_on_whole() {
+    let mut run = Run::of("head -c 20000000 /dev/zero | tr '\\0' 'a'; echo; echo end").start();
+    let mut bytes = Vec::new();
+    run.child
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_end(&mut bytes)
+        .unwrap();
+    assert_eq!(bytes.len(), 20_000_005);
+    assert!(bytes.ends_with(b"a\nend\n"));
+    assert!(run.end().report.succeeded);
+}
+
+#[test]
+fn a_reader_that_went_away_does_not_stop_the_agent() {
+    let mut run = Run::of(
+        r#"touch "$DIR/ready"; while ! [ -e "$DIR/go" ]; do sleep 0.01; done; seq 100000; exit 4"#,
+    )
+    .start();
+    run.await_file("ready");
+    drop(run.child.stdout.take());
+    fs::write(run.dir.path().join("go"), "").unwrap();
+    assert_eq!(run.end().code(), 4);
+}
+
+#[test]
+fn a_wrong_command_line() {
+    let output = Command::new(env!("CARGO_BIN_EXE_axon-helper"))
+        .args(["run", "--what", "x"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(64));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--what"));
+}
