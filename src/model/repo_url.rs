@@ -389,7 +389,7 @@ mod tests {
     #[test]
     fn refused() {
         let check = |text: &str, expected: InvalidUrl| {
-            assert_eq!(RepoUrl::parse(text), Err(expected), "{text}")
+            assert_eq!(RepoUrl::parse(text), Err(expected), "{text}");
         };
         check("", InvalidUrl::Characters);
         check("https://host/a b", InvalidUrl::Characters);
