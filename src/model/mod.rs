@@ -14,6 +14,7 @@ pub mod run;
 pub mod schedule;
 pub mod secret;
 pub mod snapshot;
+pub mod spawner;
 pub mod task;
 
 pub use digest::Digest;
