@@ -1,1 +1,19 @@
-//! The GitHub API.
+//! The GitHub API, as much of it as spawners read: issues, pull requests and their comments.
+//!
+//! Knows nothing of Tasks. Reads only; never follows a server to another host; bounds every page,
+//! listing and wait; keeps the token out of every error.
+
+mod client;
+mod error;
+mod issues;
+mod link;
+
+pub use client::ApiUrl;
+pub use client::Client;
+pub use client::Clients;
+pub use error::Error;
+pub use issues::Comment;
+pub use issues::End;
+pub use issues::Issue;
+pub use issues::Listing;
+pub use issues::Repository;
