@@ -1,0 +1,140 @@
+//! Which programs stand for images in local mode.
+//!
+//! An image is a set of files: our own has the `axon` program, an agent's has its entrypoint.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::path::PathBuf;
+
+use crate::api::task::AgentType;
+use crate::controller::Images;
+use crate::local::images::Image;
+
+/// Where our own image has the program.
+const AXON: &str = "/usr/local/bin/axon";
+/// Where every agent image has its entrypoint.
+const ENTRYPOINT: &str = "/axon_entrypoint.sh";
+/// What an image that is a program of the user's begins with.
+const LOCAL: &str = "local:";
+
+/// A command line program that plays the image of an agent type.
+struct Cli {
+    agent: AgentType,
+    program: &'static str,
+    /// How to get it.
+    install: &'static str,
+    entrypoint: &'static str,
+}
+
+const CLIS: [Cli; 4] = [
+    Cli {
+        agent: AgentType::ClaudeCode,
+        program: "claude",
+        install: "npm install -g @anthropic-ai/claude-code",
+        entrypoint: include_str!("../../../../deploy/images/claude-code/axon_entrypoint.sh"),
+    },
+    Cli {
+        agent: AgentType::Codex,
+        program: "codex",
+        install: "npm install -g @openai/codex",
+        entrypoint: include_str!("../../../../deploy/images/codex/axon_entrypoint.sh"),
+    },
+    Cli {
+        agent: AgentType::Gemini,
+        program: "gemini",
+        install: "npm install -g @google/gemini-cli",
+        entrypoint: include_str!("../../../../deploy/images/gemini/axon_entrypoint.sh"),
+    },
+    Cli {
+        agent: AgentType::OpenCode,
+        program: "opencode",
+        install: "npm install -g opencode-ai",
+        entrypoint: include_str!("../../../../deploy/images/opencode/axon_entrypoint.sh"),
+    },
+];
+
+/// The table of images: what each stands for on this machine.
+pub struct Table {
+    /// The program that is running.
+    pub axon: PathBuf,
+    /// Images of the controller.
+    pub images: Images,
+    /// Where relative `local:` paths begin: the folder of `axon.yaml`. None for a git URL: a program
+    /// that a remote repository names is not run by its path.
+    pub base: Option<PathBuf>,
+    /// Where [`write_scripts`] has put the entrypoints.
+    pub scripts: PathBuf,
+    /// Folders of `PATH`.
+    pub path: Vec<PathBuf>,
+}
+
+impl Table {
+    /// What `image` stands for, or why it cannot be run and what to do.
+    pub fn resolve(&self, image: &str) -> Result<Image, String> {
+        if image == self.images.helper {
+            return Ok(one_file(AXON, self.axon.clone()));
+        }
+        if let Some(program) = image.strip_prefix(LOCAL) {
+            return Ok(one_file(ENTRYPOINT, self.local(program)?));
+        }
+        let cli = CLIS.iter().find(|cli| self.images.of(cli.agent).as_deref() == Some(image));
+        let Some(cli) = cli else {
+            return Err(format!(
+                "image \"{image}\" cannot run in local mode: name a program with \"local:<path>\" \
+                 or \"local:<command>\""
+            ));
+        };
+        self.on_path(cli.program).ok_or_else(|| {
+            format!("no program \"{}\" on PATH; install it: {}", cli.program, cli.install)
+        })?;
+        Ok(one_file(ENTRYPOINT, self.scripts.join(cli.program)))
+    }
+
+    fn local(&self, program: &str) -> Result<PathBuf, String> {
+        if !program.contains('/') {
+            return self
+                .on_path(program)
+                .ok_or_else(|| format!("no program \"{program}\" on PATH"));
+        }
+        let Some(base) = &self.base else {
+            return Err(format!(
+                "\"local:{program}\" names a path, which only an axon.yaml in a directory of yours may do"
+            ));
+        };
+        let path = base.join(program);
+        match fs::metadata(&path) {
+            Ok(found) if is_program(&found) => Ok(path),
+            Ok(_) => Err(format!("\"{}\" is not an executable file", path.display())),
+            Err(error) => Err(format!("no program \"{}\": {error}", path.display())),
+        }
+    }
+
+    fn on_path(&self, program: &str) -> Option<PathBuf> {
+        self.path
+            .iter()
+            .map(|folder| folder.join(program))
+            .find(|file| fs::metadata(file).is_ok_and(|found| is_program(&found)))
+    }
+}
+
+/// Writes the entrypoints into `folder`.
+pub fn write_scripts(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    for cli in &CLIS {
+        let file = folder.join(cli.program);
+        fs::write(&file, cli.entrypoint)?;
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755))?;
+    }
+    Ok(())
+}
+
+fn is_program(found: &fs::Metadata) -> bool {
+    found.is_file() && found.permissions().mode() & 0o111 != 0
+}
+
+fn one_file(at: &str, file: impl AsRef<Path>) -> Image {
+    Image { files: BTreeMap::from([(at.to_owned(), file.as_ref().to_path_buf())]) }
+}
