@@ -64,18 +64,23 @@ func runWith(dir string, args []string) error {
 	command.Env = append(os.Environ(),
 		"AXON_TEST_KUBECONFIG="+filepath.Join(dir, "kubeconfig"),
 		"AXON_TEST_AUDIT_LOG="+filepath.Join(dir, "audit.log"),
-		"AXON_TEST_KUBECTL="+os.Args[0]+" kubectl")
+		"AXON_TEST_KUBECTL="+plane.program+" kubectl")
 	return command.Run()
 }
 
 // plane is a running control plane.
 type plane struct {
+	program   string
 	dir       string
 	processes []*exec.Cmd
 }
 
 func start(dir string) (*plane, error) {
-	p := &plane{dir: dir}
+	program, err := os.Executable()
+	p := &plane{program: program, dir: dir}
+	if err != nil {
+		return p, err
+	}
 	ports, err := freePorts(3)
 	if err != nil {
 		return p, err
@@ -120,7 +125,7 @@ func (p *plane) run(component string, args ...string) error {
 		return err
 	}
 	defer log.Close()
-	process := exec.Command(os.Args[0], append([]string{component}, args...)...)
+	process := exec.Command(p.program, append([]string{component}, args...)...)
 	process.Stdout, process.Stderr = log, log
 	process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if err := process.Start(); err != nil {
