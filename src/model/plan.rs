@@ -1,12 +1,18 @@
 //! The plan, and what became of it. Data only: `sync` makes it, `cli` prints it.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
 use serde_json::Value;
 
 use super::names::Namespace;
+use super::names::ObjectName;
 use super::names::SyncId;
-use super::object::Desired;
 use super::object::Key;
+use super::object::Kind;
+use super::origin::Home;
 use super::run::Outcome;
+use super::run::RunDigest;
 use super::snapshot::Revision;
 
 /// What is to be done to make the cluster equal to the configuration.
@@ -14,34 +20,40 @@ use super::snapshot::Revision;
 pub struct Plan {
     pub namespace: Namespace,
     pub sync: SyncId,
-    /// Canonical form of the source.
-    pub source: String,
+    pub home: Home,
     pub revision: Revision,
+    /// How many objects the configuration declares.
+    pub declared: usize,
+    /// How many objects of this sync the cluster holds.
+    pub members: usize,
+    /// The declared Tasks, and what identifies their runs.
+    pub runs: BTreeMap<ObjectName, RunDigest>,
     /// One step for each object, in the order of output: by rank, then name; deletions last.
     pub steps: Vec<Step>,
 }
 
 /// What happens to one object.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Step {
     pub key: Key,
     pub action: Action,
 }
 
 /// What happens, with all that doing it needs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// It is not there.
-    Create { desired: Box<Desired> },
+    /// It is not there. `again`: a Task of this name ran before, as something else.
+    Create { manifest: Manifest, again: bool },
     /// It is there and differs.
     Update {
-        desired: Box<Desired>,
+        manifest: Manifest,
         live: LiveId,
         changes: Vec<FieldChange>,
+        claim: Claim,
     },
     /// A Task whose run changed: it is deleted, awaited gone, and created.
     Replace {
-        desired: Box<Desired>,
+        manifest: Manifest,
         live: LiveId,
         changes: Vec<FieldChange>,
         unfinished: bool,
@@ -62,11 +74,32 @@ pub enum Action {
     Blocked { reason: Blocked },
 }
 
+/// The right by which an object is updated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// It is of this sync: git wins over whoever changed a declared field.
+    Own,
+    /// It becomes one of this sync; fields of other managers are left to them.
+    Adopt,
+    /// It becomes one of this sync, with all declared fields.
+    AdoptByForce,
+}
+
+impl Claim {
+    /// Whether declared fields are taken from other managers.
+    pub fn takes_fields(self) -> bool {
+        match self {
+            Self::Own | Self::AdoptByForce => true,
+            Self::Adopt => false,
+        }
+    }
+}
+
 /// Why an object cannot be applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Blocked {
-    /// Another field manager owns a field, and the object is being adopted.
-    Conflict { fields: Vec<(String, String)> },
+    /// Other field managers own fields, and the object is being adopted.
+    Conflict { fields: Vec<OwnedField> },
     /// An object of that name exists and is not of any sync.
     Foreign,
     /// An object of that name belongs to another sync.
@@ -77,6 +110,13 @@ pub enum Blocked {
     Refused { message: String },
 }
 
+/// A field, and the manager that owns it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnedField {
+    pub path: String,
+    pub manager: String,
+}
+
 /// Which very object a step was planned for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LiveId {
@@ -85,18 +125,58 @@ pub struct LiveId {
     pub resource_version: String,
 }
 
+/// An object as it is sent to the API server. Its `Debug` shows no values: they may be sensitive.
+#[derive(Clone, PartialEq)]
+pub struct Manifest(Value);
+
+impl Manifest {
+    pub fn new(value: Value) -> Self {
+        Self(value)
+    }
+
+    pub fn as_value(&self) -> &Value {
+        &self.0
+    }
+
+    /// The Workspace that a Task or a TaskSpawner names.
+    pub fn workspace(&self) -> Option<&str> {
+        [
+            "/spec/workspaceRef/name",
+            "/spec/taskTemplate/workspaceRef/name",
+        ]
+        .iter()
+        .find_map(|pointer| self.0.pointer(pointer)?.as_str())
+    }
+}
+
+impl fmt::Debug for Manifest {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Manifest(..)")
+    }
+}
+
 /// One field that changes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FieldChange {
-    /// Dotted path, `spec.podOverrides.env[0].value`.
+    /// As a person writes it: `spec.podOverrides.env[0].value`.
     pub path: String,
-    pub before: Option<Value>,
-    pub after: Option<Value>,
+    pub before: Shown,
+    pub after: Shown,
     /// The field manager that set `before`, where that is not us: the change takes back drift.
     pub changed_by: Option<String>,
-    /// Whether the values must not be shown.
-    pub sensitive: bool,
 }
+
+/// A value as far as it may be shown.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Shown {
+    Absent,
+    Sensitive,
+    /// Sensitive parts are replaced by [`SENSITIVE`].
+    Value(Value),
+}
+
+/// Stands for what must not be shown.
+pub const SENSITIVE: &str = "(sensitive)";
 
 /// How many steps of each sort a plan has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -106,57 +186,105 @@ pub struct Summary {
     pub replace: usize,
     pub delete: usize,
     pub unchanged: usize,
+    /// Objects that cannot be applied because of whom they or their fields belong to.
     pub conflicts: usize,
+    /// Objects that the API server refuses.
+    pub refused: usize,
     /// Agent runs that the plan starts: declared Tasks that are created or replaced.
     pub runs: usize,
+    /// Those of them whose Task ran before.
+    pub reruns: usize,
+}
+
+impl Summary {
+    /// Whether carrying the plan out would write anything.
+    pub fn has_changes(&self) -> bool {
+        self.create + self.update + self.replace + self.delete > 0
+    }
 }
 
 impl Plan {
     pub fn summary(&self) -> Summary {
         let mut sum = Summary::default();
         for step in &self.steps {
-            let is_task = step.key.kind == super::object::Kind::Task;
             match &step.action {
-                Action::Create { .. } => {
+                Action::Create { again, .. } => {
                     sum.create += 1;
-                    sum.runs += usize::from(is_task);
+                    sum.runs += usize::from(step.key.kind == Kind::Task);
+                    sum.reruns += usize::from(*again);
                 }
                 Action::Update { .. } => sum.update += 1,
                 Action::Replace { .. } => {
                     sum.replace += 1;
                     sum.runs += 1;
+                    sum.reruns += 1;
                 }
                 Action::Delete { .. } => sum.delete += 1,
                 Action::Keep | Action::Unchanged | Action::AlreadyRan { .. } => sum.unchanged += 1,
-                Action::Blocked { .. } => sum.conflicts += 1,
+                Action::Blocked { reason } => match reason {
+                    Blocked::Refused { .. } => sum.refused += 1,
+                    Blocked::Conflict { .. }
+                    | Blocked::Foreign
+                    | Blocked::OtherSync { .. }
+                    | Blocked::OtherSource { .. } => sum.conflicts += 1,
+                },
             }
         }
         sum
     }
-
-    /// Whether carrying the plan out would write anything.
-    pub fn has_changes(&self) -> bool {
-        let sum = self.summary();
-        sum.create + sum.update + sum.replace + sum.delete > 0
-    }
 }
 
 /// What became of a plan that was carried out.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
-    pub created: Vec<Key>,
-    pub updated: Vec<Key>,
-    pub replaced: Vec<Key>,
-    pub deleted: Vec<Key>,
+    /// What was done, in the order of the plan.
+    pub done: Vec<(Key, Deed)>,
     pub unchanged: usize,
-    /// What failed, with the cause in words.
-    pub failed: Vec<(Key, String)>,
-    /// What was left out because something it depends on failed, or because the apply was interrupted.
-    pub skipped: Vec<(Key, String)>,
+    /// What the plan already said cannot be applied.
+    pub blocked: Vec<Key>,
+    pub failed: Vec<Failed>,
+    /// What was left out, and why.
+    pub skipped: Vec<(Key, Skipped)>,
+}
+
+/// What was done to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    Created,
+    Updated,
+    Replaced,
+    Deleted,
+}
+
+/// An object that could not be brought to its planned state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    pub key: Key,
+    /// Whether it is because somebody else owns or changed it.
+    pub is_conflict: bool,
+    /// The causes in words, outermost first.
+    pub causes: Vec<String>,
+}
+
+/// Why a step was not tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Skipped {
+    /// The Workspace that it names was not applied.
+    Workspace { name: String },
+    /// The API server was lost before its turn.
+    Unreachable,
+    /// The apply was told to stop before its turn.
+    Interrupted,
+    /// Nothing is deleted when something before it did not succeed.
+    PruneAfterFailure,
 }
 
 impl Applied {
     pub fn is_complete(&self) -> bool {
-        self.failed.is_empty() && self.skipped.is_empty()
+        self.blocked.is_empty() && self.failed.is_empty() && self.skipped.is_empty()
+    }
+
+    pub fn count(&self, deed: Deed) -> usize {
+        self.done.iter().filter(|(_, done)| *done == deed).count()
     }
 }

@@ -1,1 +1,31 @@
 //! GitOps: load → plan → guard → apply → observe. Only `apply` writes.
+
+mod apply;
+mod decide;
+mod diff;
+pub mod guard;
+mod live;
+mod manifest;
+mod mask;
+mod observe;
+mod owners;
+mod path;
+mod pipeline;
+mod probe;
+mod world;
+
+pub use guard::Allow;
+pub use guard::Cleared;
+pub use guard::Refusal;
+pub use observe::Observed;
+pub use observe::Until;
+pub use pipeline::Error;
+pub use pipeline::Input;
+pub use pipeline::MissingWorkspace;
+pub use pipeline::Options;
+pub use pipeline::Pipeline;
+pub use pipeline::Probe;
+pub use pipeline::target_namespace;
+
+/// Requests in flight at once: more make an API server slower, not faster.
+const PARALLEL: usize = 8;

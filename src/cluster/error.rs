@@ -1,0 +1,234 @@
+//! Why a request failed, by the API server's codes and reasons, never by its words.
+
+use std::time::Duration;
+
+use kube::core::Status;
+use kube::core::response::StatusCause;
+use kube::core::response::reason;
+
+use crate::model::plan::OwnedField;
+
+/// Longest message of a server that is passed on: enough for any of the API server's own.
+const MAX_MESSAGE: usize = 2_000;
+/// Reason of a cause: another manager owns the field.
+const FIELD_MANAGER_CONFLICT: &str = "FieldManagerConflict";
+
+/// Why a request failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{0} is not there")]
+    NotFound(String),
+    #[error("the cluster does not know \"{0}.axon.io\"")]
+    NotInstalled(&'static str),
+    #[error("namespace \"{0}\" does not exist")]
+    NoNamespace(String),
+    #[error("{}", conflict(.0))]
+    FieldConflict(Vec<OwnedField>),
+    #[error("it was changed or replaced meanwhile: {0}")]
+    Moved(String),
+    #[error("the cluster does not accept the credentials: {0}")]
+    Unauthorized(String),
+    #[error("{0}")]
+    Forbidden(String),
+    #[error("{0}")]
+    Invalid(String),
+    #[error("the list changed while it was read")]
+    Expired,
+    #[error("the API server is overloaded; it asks to try again after {} s", .after.as_secs())]
+    TooMany { after: Duration },
+    #[error("the API server answers {code}: {message}")]
+    Server { code: u16, message: String },
+    #[error("cannot reach the API server")]
+    Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("the API server did not answer within {} s", .0.as_secs())]
+    Timeout(Duration),
+    #[error("the answer of the API server cannot be read")]
+    Garbled(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("there are more than {0} objects")]
+    TooMuch(usize),
+}
+
+impl Error {
+    /// Whether the API server understood the request and will never grant it as it is.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Forbidden(_) | Self::Invalid(_) => true,
+            // A field that the schema does not know comes back from an apply as a plain 500.
+            Self::Server { code, .. } => *code == 500,
+            Self::NotFound(_)
+            | Self::NotInstalled(_)
+            | Self::NoNamespace(_)
+            | Self::FieldConflict(_)
+            | Self::Moved(_)
+            | Self::Unauthorized(_)
+            | Self::Expired
+            | Self::TooMany { .. }
+            | Self::Unreachable(_)
+            | Self::Timeout(_)
+            | Self::Garbled(_)
+            | Self::TooMuch(_) => false,
+        }
+    }
+}
+
+/// What was asked for, as far as an error has to tell it.
+pub(super) struct Asked<'a> {
+    pub(super) namespace: &'a str,
+    /// Plural of the kind.
+    pub(super) resource: &'static str,
+    /// Absent for a list.
+    pub(super) name: Option<&'a str>,
+}
+
+/// The error that a failed request's answer stands for.
+pub(super) fn classify(code: u16, body: &[u8], asked: &Asked<'_>) -> Error {
+    let status = serde_json::from_slice::<Status>(body).ok();
+    let known = status.is_some();
+    let mut status = status
+        .unwrap_or_else(|| Status::failure(&String::from_utf8_lossy(body), "").with_code(code));
+    let message = clean(&std::mem::take(&mut status.message));
+    let details = status.details.as_ref();
+    match (code, status.reason.as_str()) {
+        (404, _) => match (details, asked.name) {
+            (Some(it), _) if it.kind == "namespaces" => Error::NoNamespace(it.name.clone()),
+            (Some(it), Some(name)) if known && !it.name.is_empty() => {
+                Error::NotFound(format!("\"{}/{name}\"", asked.namespace))
+            }
+            _ => Error::NotInstalled(asked.resource),
+        },
+        (409, _) => {
+            let fields: Vec<OwnedField> = details
+                .map(|it| it.causes.iter().filter_map(owned).collect())
+                .unwrap_or_default();
+            if fields.is_empty() {
+                Error::Moved(message)
+            } else {
+                Error::FieldConflict(fields)
+            }
+        }
+        (401, _) => Error::Unauthorized(message),
+        (403, _) => Error::Forbidden(message),
+        (410, _) | (_, reason::EXPIRED) => Error::Expired,
+        (429, _) => Error::TooMany {
+            after: Duration::from_secs(
+                details.map_or(1, |it| it.retry_after_seconds.max(1).into()),
+            ),
+        },
+        (400..=499, _) => Error::Invalid(message),
+        _ => Error::Server { code, message },
+    }
+}
+
+/// The field and manager of one cause. The manager stands nowhere but in quotes in the message.
+fn owned(cause: &StatusCause) -> Option<OwnedField> {
+    (cause.reason == FIELD_MANAGER_CONFLICT).then(|| OwnedField {
+        path: cause.field.trim_start_matches('.').to_owned(),
+        manager: clean(cause.message.split('"').nth(1).unwrap_or("another manager")),
+    })
+}
+
+fn conflict(fields: &[OwnedField]) -> String {
+    let each: Vec<String> = fields
+        .iter()
+        .map(|it| format!("\"{}\" is managed by \"{}\"", it.path, it.manager))
+        .collect();
+    each.join(", ")
+}
+
+/// Text of a server as one bounded line without control characters.
+fn clean(text: &str) -> String {
+    let mut line: String = text
+        .trim()
+        .chars()
+        .take(MAX_MESSAGE)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    if text.trim().chars().nth(MAX_MESSAGE).is_some() {
+        line.push('…');
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn check(code: u16, body: &str, expected: &str) {
+        let asked = Asked {
+            namespace: "agents",
+            resource: "tasks",
+            name: Some("a"),
+        };
+        let error = classify(code, body.as_bytes(), &asked);
+        assert!(
+            format!("{error:?}").starts_with(expected),
+            "{error:?} is not {expected}"
+        );
+    }
+
+    fn status(reason: &str, details: &serde_json::Value) -> String {
+        json!({"kind": "Status", "status": "Failure", "reason": reason, "message": "words", "details": details})
+            .to_string()
+    }
+
+    #[test]
+    fn errors_are_told_apart_by_code_reason_and_details() {
+        let object = json!({"name": "a", "kind": "tasks"});
+        check(404, &status("NotFound", &object), "NotFound");
+        let namespace = json!({"name": "agents", "kind": "namespaces"});
+        check(404, &status("NotFound", &namespace), "NoNamespace");
+        check(404, &status("NotFound", &json!({})), "NotInstalled");
+        check(404, "404 page not found\n", "NotInstalled");
+        check(409, &status("Conflict", &object), "Moved(\"words\")");
+        check(401, &status("Unauthorized", &json!({})), "Unauthorized");
+        check(403, &status("Forbidden", &object), "Forbidden(\"words\")");
+        check(422, &status("Invalid", &object), "Invalid(\"words\")");
+        check(400, &status("BadRequest", &object), "Invalid");
+        check(410, &status("Expired", &json!({})), "Expired");
+        let wait = json!({"retryAfterSeconds": 7});
+        check(
+            429,
+            &status("TooManyRequests", &wait),
+            "TooMany { after: 7s",
+        );
+        check(
+            500,
+            &status("InternalError", &json!({})),
+            "Server { code: 500",
+        );
+        check(502, "<html>bad gateway</html>", "Server { code: 502");
+        check(418, "", "Invalid");
+    }
+
+    #[test]
+    fn a_field_conflict_names_field_and_manager() {
+        let causes = json!({"causes": [{
+            "reason": "FieldManagerConflict",
+            "message": "conflict with \"kubectl-edit\" using axon.io/v1alpha1",
+            "field": ".spec.ref",
+        }]});
+        check(
+            409,
+            &status("Conflict", &causes),
+            "FieldConflict([OwnedField { path: \"spec.ref\", manager: \"kubectl-edit\" }])",
+        );
+    }
+
+    #[test]
+    fn a_hostile_message_is_cut_and_cleaned() {
+        let Error::Invalid(message) = classify(
+            422,
+            "\u{1b}[31m\n".repeat(9_000).as_bytes(),
+            &Asked {
+                namespace: "a",
+                resource: "tasks",
+                name: None,
+            },
+        ) else {
+            panic!("not invalid");
+        };
+        assert!(message.chars().count() <= MAX_MESSAGE + 1 && !message.contains('\u{1b}'));
+    }
+}

@@ -1,0 +1,172 @@
+//! What of a value may be shown.
+
+use serde_json::Value;
+
+use crate::model::plan::SENSITIVE;
+use crate::model::plan::Shown;
+use crate::sync::path::FieldPath;
+use crate::sync::path::Part;
+
+/// Parts of a key that make its value sensitive.
+const TELLING: [&str; 6] = [
+    "token",
+    "password",
+    "passwd",
+    "secret",
+    "apikey",
+    "privatekey",
+];
+/// Keys that hold references to Secrets: names, not values.
+const REFERENCES: [&str; 2] = ["secretref", "secretkeyref"];
+
+/// `value` as far as it may be shown at `path`.
+pub(super) fn shown(path: &FieldPath, value: Option<&Value>) -> Shown {
+    let Some(value) = value else {
+        return Shown::Absent;
+    };
+    let mut place = Place::default();
+    for part in path.parts() {
+        if let Part::Key(key) = part {
+            place = place.below(key);
+        }
+    }
+    match masked(place, value) {
+        Value::String(text) if text == SENSITIVE => Shown::Sensitive,
+        shown => Shown::Value(shown),
+    }
+}
+
+/// What is known of a place from the keys that lead to it.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Place {
+    #[default]
+    Plain,
+    /// In an entry of a list of environment variables.
+    Env,
+    /// What is here names a Secret.
+    Reference,
+    Sensitive,
+}
+
+impl Place {
+    fn below(self, key: &str) -> Self {
+        let lower: String = key
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .map(|c| c.to_ascii_lowercase())
+            .collect();
+        match self {
+            Self::Sensitive | Self::Reference => self,
+            Self::Env if lower == "value" => Self::Sensitive,
+            Self::Plain | Self::Env => {
+                if REFERENCES.contains(&lower.as_str()) {
+                    Self::Reference
+                } else if lower == "env" {
+                    Self::Env
+                } else if TELLING.iter().any(|it| lower.contains(it)) {
+                    Self::Sensitive
+                } else {
+                    self
+                }
+            }
+        }
+    }
+}
+
+fn masked(place: Place, value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(key, value)| (key.clone(), masked(place.below(key), value)))
+            .collect(),
+        Value::Array(items) => items.iter().map(|item| masked(place, item)).collect(),
+        Value::Null => Value::Null,
+        Value::String(text) if place == Place::Sensitive || has_user_info(text) => SENSITIVE.into(),
+        Value::Bool(_) | Value::Number(_) if place == Place::Sensitive => SENSITIVE.into(),
+        Value::String(_) | Value::Bool(_) | Value::Number(_) => value.clone(),
+    }
+}
+
+/// Whether a URL in the text carries a user or password.
+fn has_user_info(text: &str) -> bool {
+    text.match_indices("://").any(|(at, found)| {
+        let rest = &text[at + found.len()..];
+        let end = rest
+            .find(|c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '\''))
+            .unwrap_or(rest.len());
+        rest[..end].contains('@')
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn check(path: &[&str], value: &Value, expected: &Shown) {
+        assert_eq!(
+            shown(&FieldPath::of(path), Some(value)),
+            *expected,
+            "{path:?}"
+        );
+    }
+
+    #[test]
+    fn sensitive_values_are_not_shown() {
+        let plain = |value: Value| Shown::Value(value);
+        check(&["spec", "ref"], &json!("main"), &plain(json!("main")));
+        check(&["spec", "env", "value"], &json!("x"), &Shown::Sensitive);
+        check(
+            &["metadata", "annotations", "api-key"],
+            &json!("x"),
+            &Shown::Sensitive,
+        );
+        check(&["spec", "githubToken"], &json!(5), &Shown::Sensitive);
+        check(
+            &["spec", "secretRef"],
+            &json!({"name": "git"}),
+            &plain(json!({"name": "git"})),
+        );
+        check(
+            &["spec", "podOverrides"],
+            &json!({"env": [
+                {"name": "A", "value": "x"},
+                {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "s", "key": "token"}}},
+            ]}),
+            &plain(json!({"env": [
+                {"name": "A", "value": SENSITIVE},
+                {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "s", "key": "token"}}},
+            ]})),
+        );
+        check(
+            &["spec", "repo"],
+            &json!("https://bob:pw@git.io/x"),
+            &Shown::Sensitive,
+        );
+        check(
+            &["spec", "prompt"],
+            &json!("ask bob@x.io at https://x.io/@bob"),
+            &plain(json!("ask bob@x.io at https://x.io/@bob")),
+        );
+        assert_eq!(shown(&FieldPath::of(&["spec"]), None), Shown::Absent);
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_of_a_variable_survives(canary in "CANARY[a-z0-9]{4,20}", index in 0..5usize) {
+            let mut env = vec![json!({"name": "A", "value": canary.clone()}); 5];
+            env[index]["value"] = canary.clone().into();
+            for (path, value) in [
+                (vec!["spec"], json!({"podOverrides": {"env": env}})),
+                (vec!["spec", "taskTemplate", "podOverrides", "env"], json!(env)),
+                (vec!["spec", "podOverrides", "env", "value"], json!(canary)),
+                (vec!["spec", "repo"], json!(format!("https://u:{canary}@x/y"))),
+            ] {
+                let text = format!("{:?}", shown(&FieldPath::of(&path), Some(&value)));
+                prop_assert!(!text.contains(&canary), "{}", text);
+            }
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The pipeline after load: live → diff → probe → (guard) → apply → observe.
+
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster;
+use crate::cluster::Cluster;
+use crate::model::Home;
+use crate::model::Kind;
+use crate::model::Namespace;
+use crate::model::ObjectName;
+use crate::model::Plan;
+use crate::model::RepoPath;
+use crate::model::Revision;
+use crate::model::Snapshot;
+use crate::model::object::DesiredSet;
+use crate::model::plan::Action;
+use crate::model::plan::Applied;
+use crate::model::plan::Step;
+use crate::model::problem::Place;
+use crate::model::snapshot::Source;
+use crate::sync::apply;
+use crate::sync::decide;
+use crate::sync::guard::Cleared;
+use crate::sync::live;
+use crate::sync::observe;
+use crate::sync::observe::Observed;
+use crate::sync::observe::Until;
+use crate::sync::probe;
+use crate::sync::world::Identity;
+use crate::sync::world::World;
+
+/// Plans and applies configurations to one namespace of a cluster.
+#[derive(Clone)]
+pub struct Pipeline {
+    cluster: Cluster,
+    options: Options,
+}
+
+/// How far a sync may go.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Take objects that belong to no sync, or to this one in another source.
+    pub adopt: bool,
+    /// Take fields of other managers on objects that are being adopted.
+    pub force_conflicts: bool,
+    pub probe: Probe,
+}
+
+/// Which steps the API server is asked about while planning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Probe {
+    /// None: read rights suffice.
+    Nothing,
+    /// Updates.
+    #[default]
+    Updates,
+    /// Updates and creations.
+    All,
+}
+
+/// What is to be planned.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    pub set: &'a DesiredSet,
+    pub source: &'a Source,
+    pub revision: &'a Revision,
+    /// Path of the root file.
+    pub root: &'a RepoPath,
+}
+
+impl<'a> Input<'a> {
+    pub fn new(set: &'a DesiredSet, snapshot: &'a Snapshot) -> Self {
+        Self {
+            set,
+            source: &snapshot.source,
+            revision: &snapshot.revision,
+            root: &snapshot.root,
+        }
+    }
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(
+        "namespace \"{declared}\" of the configuration and the requested \"{requested}\" differ"
+    )]
+    Namespace {
+        declared: Namespace,
+        requested: Namespace,
+    },
+    #[error("cannot read from namespace \"{namespace}\"")]
+    Read {
+        namespace: Namespace,
+        #[source]
+        source: cluster::Error,
+    },
+    #[error("cannot ask the API server for dry runs in namespace \"{namespace}\"")]
+    Probe {
+        namespace: Namespace,
+        #[source]
+        source: cluster::Error,
+    },
+    #[error("{}", missing(.0))]
+    Workspaces(Vec<MissingWorkspace>),
+}
+
+/// A Workspace that is named, but neither declared nor in the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissingWorkspace {
+    pub name: ObjectName,
+    pub place: Place,
+}
+
+/// The namespace that a configuration goes to: its own or the requested one, which must not differ,
+/// else `default`.
+pub fn target_namespace(
+    set: &DesiredSet,
+    requested: Option<Namespace>,
+    default: Namespace,
+) -> Result<Namespace, Error> {
+    match (&set.namespace, requested) {
+        (Some(declared), Some(requested)) if *declared != requested => Err(Error::Namespace {
+            declared: declared.clone(),
+            requested,
+        }),
+        (Some(declared), _) => Ok(declared.clone()),
+        (None, Some(requested)) => Ok(requested),
+        (None, None) => Ok(default),
+    }
+}
+
+impl Pipeline {
+    pub fn new(cluster: Cluster, options: Options) -> Self {
+        Self { cluster, options }
+    }
+
+    /// What is to be done to make the cluster equal to the configuration. Writes nothing; where
+    /// nothing differs, it sends four LISTs and no other request.
+    pub async fn plan(&self, input: Input<'_>) -> Result<Plan, Error> {
+        let namespace = self.cluster.namespace();
+        let home = Home::new(input.source, input.root);
+        let sync = input.set.sync.clone();
+        let identity = Identity {
+            namespace: namespace.clone(),
+            sync: sync.unwrap_or_else(|| home.sync_id()),
+            home,
+        };
+        let world = live::read(&self.cluster, input.set, &identity, self.options)
+            .await
+            .map_err(|source| Error::Read {
+                namespace: namespace.clone(),
+                source,
+            })?;
+        let steps = decide::steps(input.set, &world, &identity, self.options);
+        named_workspaces(input.set, &world, &steps)?;
+        let manager = identity.manager();
+        let steps = probe::refine(&self.cluster, steps, &world, &manager, self.options.probe)
+            .await
+            .map_err(|source| Error::Probe {
+                namespace: namespace.clone(),
+                source,
+            })?;
+        let tasks = input.set.objects.iter();
+        Ok(Plan {
+            declared: input.set.objects.len(),
+            members: world.members(&identity).count(),
+            runs: tasks
+                .filter_map(|it| Some((it.key.name.clone(), it.run.clone()?)))
+                .collect(),
+            namespace: identity.namespace,
+            sync: identity.sync,
+            home: identity.home,
+            revision: input.revision.clone(),
+            steps,
+        })
+    }
+
+    /// Carries a plan out. Errors of single objects are in the result.
+    pub async fn apply(&self, plan: Cleared<'_>, stop: &CancellationToken) -> Applied {
+        apply::apply(&self.cluster, plan.plan(), stop).await
+    }
+
+    /// Waits for the Tasks of a plan.
+    pub async fn observe(
+        &self,
+        plan: &Plan,
+        until: Until,
+        stop: &CancellationToken,
+    ) -> Result<Observed, cluster::Error> {
+        observe::wait(&self.cluster, plan, until, stop).await
+    }
+}
+
+/// Workspaces that are named but not declared must be there, and stay.
+fn named_workspaces(set: &DesiredSet, world: &World, steps: &[Step]) -> Result<(), Error> {
+    let is_there = |name: &ObjectName| {
+        world
+            .objects
+            .keys()
+            .any(|key| key.kind == Kind::Workspace && key.name == *name)
+            && !steps.iter().any(|step| {
+                matches!(step.action, Action::Delete { .. })
+                    && step.key.kind == Kind::Workspace
+                    && step.key.name == *name
+            })
+    };
+    let missing: Vec<MissingWorkspace> = set
+        .external_workspaces
+        .iter()
+        .filter(|(name, _)| !is_there(name))
+        .map(|(name, place)| MissingWorkspace {
+            name: name.clone(),
+            place: place.clone(),
+        })
+        .collect();
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::Workspaces(missing))
+    }
+}
+
+fn missing(workspaces: &[MissingWorkspace]) -> String {
+    let each: Vec<String> = workspaces
+        .iter()
+        .map(|it| {
+            format!(
+                "{}: Workspace \"{}\" is neither declared nor in the cluster",
+                it.place, it.name
+            )
+        })
+        .collect();
+    each.join("\n")
+}
