@@ -1,4 +1,5 @@
 //! Everything that is not beside the code: one binary.
 #![expect(clippy::unwrap_used, reason = "a failed fixture is a failed test")]
 
+mod api_server;
 mod tidy;

@@ -1,0 +1,224 @@
+//! The built-in resources, one row each.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::Event as CoreEvent;
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::rbac::v1::ClusterRole;
+use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
+use k8s_openapi::api::rbac::v1::Role;
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::defaults;
+
+/// Name under which definitions are stored.
+pub(crate) const CRDS: &str = "customresourcedefinitions.apiextensions.k8s.io";
+/// Name under which events of both groups are stored, in the form of the core group.
+pub(crate) const EVENTS: &str = "events";
+
+/// One built-in resource.
+#[derive(Debug)]
+pub(crate) struct Builtin {
+    pub(crate) group: &'static str,
+    pub(crate) version: &'static str,
+    pub(crate) plural: &'static str,
+    pub(crate) kind: &'static str,
+    pub(crate) storage: &'static str,
+    pub(crate) short_names: &'static [&'static str],
+    pub(crate) categories: &'static [&'static str],
+    pub(crate) namespaced: bool,
+    pub(crate) status: bool,
+    pub(crate) generation: bool,
+    /// Whether `kubectl delete` gets the object back rather than a `Status`.
+    pub(crate) returns_deleted: bool,
+    /// Whether names follow the rules of paths rather than those of DNS.
+    pub(crate) path_names: bool,
+    /// Whether dependents stay when a deletion does not say what to do with them.
+    pub(crate) orphans: bool,
+    /// Brings an object into the form of its type: unknown fields go, wrong types are errors.
+    pub(crate) normalize: fn(Value) -> Result<Value, serde_json::Error>,
+    /// Fills in what Kubernetes fills in.
+    pub(crate) defaults: fn(&mut Value),
+}
+
+impl Builtin {
+    const fn new<T: DeserializeOwned + Serialize>(
+        group: &'static str,
+        plural: &'static str,
+        kind: &'static str,
+        storage: &'static str,
+    ) -> Self {
+        Self {
+            group,
+            version: "v1",
+            plural,
+            kind,
+            storage,
+            short_names: &[],
+            categories: &[],
+            namespaced: true,
+            status: false,
+            generation: false,
+            returns_deleted: false,
+            path_names: false,
+            orphans: false,
+            normalize: typed::<T>,
+            defaults: defaults::none,
+        }
+    }
+
+    const fn cluster(mut self) -> Self {
+        self.namespaced = false;
+        self
+    }
+
+    const fn status(mut self) -> Self {
+        self.status = true;
+        self
+    }
+
+    const fn generation(mut self) -> Self {
+        self.generation = true;
+        self
+    }
+
+    const fn short(mut self, names: &'static [&'static str]) -> Self {
+        self.short_names = names;
+        self
+    }
+
+    const fn all(mut self) -> Self {
+        self.categories = &["all"];
+        self
+    }
+
+    const fn path_names(mut self) -> Self {
+        self.path_names = true;
+        self
+    }
+
+    const fn returns_deleted(mut self) -> Self {
+        self.returns_deleted = true;
+        self
+    }
+
+    const fn orphans(mut self) -> Self {
+        self.orphans = true;
+        self
+    }
+
+    const fn with(mut self, defaults: fn(&mut Value)) -> Self {
+        self.defaults = defaults;
+        self
+    }
+}
+
+fn typed<T: DeserializeOwned + Serialize>(object: Value) -> Result<Value, serde_json::Error> {
+    serde_json::to_value(serde_json::from_value::<T>(object)?)
+}
+
+const RBAC: &str = "rbac.authorization.k8s.io";
+
+/// Every built-in resource.
+pub(crate) const TABLE: &[Builtin] = &[
+    Builtin::new::<Namespace>("", "namespaces", "Namespace", "namespaces")
+        .cluster()
+        .status()
+        .short(&["ns"])
+        .returns_deleted()
+        .with(defaults::namespace),
+    Builtin::new::<Secret>("", "secrets", "Secret", "secrets").with(defaults::secret),
+    Builtin::new::<ConfigMap>("", "configmaps", "ConfigMap", "configmaps").short(&["cm"]),
+    Builtin::new::<ServiceAccount>("", "serviceaccounts", "ServiceAccount", "serviceaccounts")
+        .short(&["sa"])
+        .returns_deleted(),
+    Builtin::new::<Service>("", "services", "Service", "services")
+        .status()
+        .short(&["svc"])
+        .all()
+        .returns_deleted(),
+    Builtin::new::<CoreEvent>("", "events", "Event", EVENTS).short(&["ev"]),
+    Builtin::new::<Event>("events.k8s.io", "events", "Event", EVENTS).short(&["ev"]),
+    Builtin::new::<Pod>("", "pods", "Pod", "pods")
+        .status()
+        .generation()
+        .short(&["po"])
+        .all()
+        .returns_deleted()
+        .with(defaults::pod),
+    Builtin::new::<Job>("batch", "jobs", "Job", "jobs.batch")
+        .status()
+        .generation()
+        .all()
+        .orphans()
+        .with(defaults::job),
+    Builtin::new::<Deployment>("apps", "deployments", "Deployment", "deployments.apps")
+        .status()
+        .generation()
+        .short(&["deploy"])
+        .all()
+        .with(defaults::deployment),
+    Builtin::new::<Lease>(
+        "coordination.k8s.io",
+        "leases",
+        "Lease",
+        "leases.coordination.k8s.io",
+    ),
+    Builtin::new::<Role>(RBAC, "roles", "Role", "roles.rbac.authorization.k8s.io").path_names(),
+    Builtin::new::<RoleBinding>(
+        RBAC,
+        "rolebindings",
+        "RoleBinding",
+        "rolebindings.rbac.authorization.k8s.io",
+    )
+    .path_names()
+    .with(defaults::binding),
+    Builtin::new::<ClusterRole>(
+        RBAC,
+        "clusterroles",
+        "ClusterRole",
+        "clusterroles.rbac.authorization.k8s.io",
+    )
+    .cluster()
+    .path_names(),
+    Builtin::new::<ClusterRoleBinding>(
+        RBAC,
+        "clusterrolebindings",
+        "ClusterRoleBinding",
+        "clusterrolebindings.rbac.authorization.k8s.io",
+    )
+    .cluster()
+    .path_names()
+    .with(defaults::binding),
+    Builtin::new::<NetworkPolicy>(
+        "networking.k8s.io",
+        "networkpolicies",
+        "NetworkPolicy",
+        "networkpolicies.networking.k8s.io",
+    )
+    .generation()
+    .short(&["netpol"]),
+    Builtin::new::<CustomResourceDefinition>(
+        "apiextensions.k8s.io",
+        "customresourcedefinitions",
+        "CustomResourceDefinition",
+        CRDS,
+    )
+    .cluster()
+    .status()
+    .generation()
+    .short(&["crd", "crds"])
+    .with(defaults::crd),
+];

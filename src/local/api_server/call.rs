@@ -1,0 +1,158 @@
+//! One request to a resource, taken apart.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header;
+use http::request::Parts;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::Inner;
+use super::error::ApiError;
+use super::request::Query;
+use super::request::Target;
+use super::request::Verb;
+use super::request::WriteOptions;
+use super::request::verb;
+use super::resource::Resource;
+use crate::local::clock;
+use crate::local::store::Entry;
+use crate::local::store::Key;
+use crate::local::store::Scope;
+
+/// Which part of an object a request is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Whole,
+    Status,
+    /// The finalizers of a namespace's spec.
+    Finalize,
+    Log,
+}
+
+/// One request.
+pub(crate) struct Call {
+    pub(crate) server: Arc<Inner>,
+    pub(crate) resource: Arc<Resource>,
+    /// None: all namespaces, or an object of the whole cluster.
+    pub(crate) namespace: Option<String>,
+    /// Empty for requests about a collection.
+    pub(crate) name: String,
+    pub(crate) part: Part,
+    pub(crate) query: Query,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) options: WriteOptions,
+    pub(crate) now: Timestamp,
+}
+
+impl Call {
+    pub(crate) fn new(
+        server: &Arc<Inner>,
+        target: Target,
+        parts: &Parts,
+        query: Query,
+        body: Bytes,
+    ) -> Result<(Verb, Self), ApiError> {
+        let resource = server
+            .registry
+            .find(&target.group, &target.version, &target.resource)
+            .ok_or_else(ApiError::no_such_path)?;
+        let verb = verb(&parts.method, &target, &query).ok_or_else(ApiError::method_not_allowed)?;
+        let part = part(&resource, target.subresource.as_deref())?;
+        let fits = match part {
+            Part::Whole => true,
+            Part::Status => matches!(verb, Verb::Get | Verb::Update | Verb::Patch),
+            Part::Finalize => verb == Verb::Update,
+            Part::Log => verb == Verb::Get,
+        };
+        let placed = match verb {
+            Verb::List | Verb::Watch => resource.namespaced || target.namespace.is_none(),
+            _ => resource.namespaced == target.namespace.is_some(),
+        };
+        if !placed {
+            return Err(ApiError::no_such_path());
+        }
+        if !fits {
+            return Err(ApiError::method_not_allowed());
+        }
+        let agent = parts.headers.get(header::USER_AGENT);
+        let agent = agent.and_then(|it| it.to_str().ok()).unwrap_or("unknown");
+        let options = WriteOptions::parse(&query, agent)?;
+        let call = Self {
+            server: Arc::clone(server),
+            resource,
+            namespace: target.namespace,
+            name: target.name.unwrap_or_default(),
+            part,
+            query,
+            headers: parts.headers.clone(),
+            body,
+            options,
+            now: clock::now(),
+        };
+        Ok((verb, call))
+    }
+
+    pub(crate) fn scope(&self) -> Scope {
+        Scope {
+            resource: self.resource.storage.clone(),
+            namespace: self.namespace.clone(),
+        }
+    }
+
+    pub(crate) fn key(&self, name: &str) -> Key {
+        let namespace = self.namespace.as_deref().unwrap_or_default();
+        Key::new(&self.resource.storage, namespace, name)
+    }
+
+    /// The stored object that the request names.
+    pub(crate) fn stored(&self) -> Result<Arc<Entry>, ApiError> {
+        let found = self.server.store.get(&self.key(&self.name));
+        found.ok_or_else(|| ApiError::not_found(&self.resource, &self.name))
+    }
+
+    /// The body as JSON or YAML.
+    pub(crate) fn decode(&self) -> Result<Value, ApiError> {
+        let media = self.headers.get(header::CONTENT_TYPE);
+        let media = media.and_then(|it| it.to_str().ok()).unwrap_or_default();
+        decode(media, &self.body)
+    }
+}
+
+fn part(resource: &Resource, subresource: Option<&str>) -> Result<Part, ApiError> {
+    match subresource {
+        None => Ok(Part::Whole),
+        Some("status") if resource.status => Ok(Part::Status),
+        Some("finalize") if resource.storage == "namespaces" => Ok(Part::Finalize),
+        Some("log") if resource.storage == "pods" => Ok(Part::Log),
+        Some(_) => Err(ApiError::no_such_path()),
+    }
+}
+
+/// Reads a body of the given media type.
+pub(crate) fn decode(media: &str, body: &[u8]) -> Result<Value, ApiError> {
+    let media = media.split(';').next().unwrap_or_default().trim();
+    if media.contains("protobuf") || media.contains("cbor") {
+        return Err(ApiError::new(
+            http::StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "UnsupportedMediaType",
+            format!(
+                "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml (not {media})"
+            ),
+        ));
+    }
+    let is_json = body.iter().find(|it| !it.is_ascii_whitespace()) == Some(&b'{');
+    let decoded = if is_json {
+        serde_json::from_slice(body).map_err(|error| error.to_string())
+    } else {
+        serde_saphyr::from_slice(body).map_err(|error| error.to_string())
+    };
+    decoded.map_err(|error| {
+        ApiError::bad_request(format!(
+            "the object provided is unrecognized (must be of type JSON or YAML): {error}"
+        ))
+    })
+}

@@ -1,0 +1,199 @@
+//! What Kubernetes fills in on built-in objects when they are created or replaced.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+use serde_json::json;
+
+use super::object;
+
+pub(super) fn none(_: &mut Value) {}
+
+/// Sets `field` of a JSON object unless it is there.
+fn default(object: &mut Value, field: &str, value: impl Into<Value>) {
+    if let Some(fields) = object.as_object_mut() {
+        fields.entry(field).or_insert_with(|| value.into());
+    }
+}
+
+/// The JSON object under `field`, made if it is missing.
+fn inner<'a>(object: &'a mut Value, field: &str) -> &'a mut Value {
+    default(object, field, json!({}));
+    &mut object[field]
+}
+
+fn each(object: &mut Value, list: &str, change: impl Fn(&mut Value)) {
+    let items = object.get_mut(list).and_then(Value::as_array_mut);
+    items.into_iter().flatten().for_each(change);
+}
+
+pub(super) fn namespace(object: &mut Value) {
+    let name = object::name(object).to_owned();
+    let meta = object::meta_mut(object);
+    let labels = meta.entry("labels").or_insert_with(|| json!({}));
+    labels["kubernetes.io/metadata.name"] = name.into();
+    default(inner(object, "spec"), "finalizers", json!(["kubernetes"]));
+    default(inner(object, "status"), "phase", "Active");
+}
+
+/// `stringData` becomes part of `data`.
+pub(super) fn secret(object: &mut Value) {
+    default(object, "type", "Opaque");
+    let Some(Value::Object(plain)) = object
+        .as_object_mut()
+        .and_then(|it| it.remove("stringData"))
+    else {
+        return;
+    };
+    let data = inner(object, "data");
+    for (key, value) in plain {
+        data[key] = STANDARD.encode(value.as_str().unwrap_or_default()).into();
+    }
+}
+
+pub(super) fn binding(object: &mut Value) {
+    const GROUP: &str = "rbac.authorization.k8s.io";
+    default(inner(object, "roleRef"), "apiGroup", GROUP);
+    each(object, "subjects", |subject| {
+        let is_account = subject["kind"] == "ServiceAccount";
+        if !is_account {
+            default(subject, "apiGroup", GROUP);
+        }
+    });
+}
+
+pub(super) fn pod(object: &mut Value) {
+    if let Some(spec) = object.get_mut("spec") {
+        pod_spec(spec);
+        default(spec, "enableServiceLinks", true);
+        default(spec, "preemptionPolicy", "PreemptLowerPriority");
+        default(spec, "priority", 0);
+    }
+    let status = inner(object, "status");
+    default(status, "phase", "Pending");
+}
+
+fn pod_spec(spec: &mut Value) {
+    for (field, value) in [
+        ("restartPolicy", json!("Always")),
+        ("dnsPolicy", json!("ClusterFirst")),
+        ("terminationGracePeriodSeconds", json!(30)),
+        ("schedulerName", json!("default-scheduler")),
+        ("securityContext", json!({})),
+    ] {
+        default(spec, field, value);
+    }
+    if let Some(account) = spec.get("serviceAccountName").cloned() {
+        default(spec, "serviceAccount", account);
+    }
+    for list in ["initContainers", "containers"] {
+        each(spec, list, container);
+    }
+    each(spec, "volumes", |volume| {
+        for (source, field) in [
+            ("secret", "defaultMode"),
+            ("configMap", "defaultMode"),
+            ("downwardAPI", "defaultMode"),
+            ("projected", "defaultMode"),
+        ] {
+            if let Some(source) = volume.get_mut(source) {
+                default(source, field, 0o644);
+            }
+        }
+    });
+}
+
+fn container(container: &mut Value) {
+    let image = container["image"].as_str().unwrap_or_default();
+    let tag = image.rsplit('/').next().unwrap_or_default();
+    let floats = !tag.contains('@') && (!tag.contains(':') || tag.ends_with(":latest"));
+    let pull = if floats { "Always" } else { "IfNotPresent" };
+    for (field, value) in [
+        ("imagePullPolicy", json!(pull)),
+        ("terminationMessagePath", json!("/dev/termination-log")),
+        ("terminationMessagePolicy", json!("File")),
+        ("resources", json!({})),
+    ] {
+        default(container, field, value);
+    }
+    each(container, "ports", |port| default(port, "protocol", "TCP"));
+    each(container, "env", |env| {
+        if let Some(field) = env.pointer_mut("/valueFrom/fieldRef") {
+            default(field, "apiVersion", "v1");
+        }
+    });
+}
+
+/// The selector and labels of a Job name its UID, so this runs after the UID is given.
+pub(super) fn job(object: &mut Value) {
+    let uid = object::meta(object, "uid").to_owned();
+    let name = object::name(object).to_owned();
+    let spec = inner(object, "spec");
+    for (field, value) in [
+        ("backoffLimit", json!(6)),
+        ("completionMode", json!("NonIndexed")),
+        ("suspend", json!(false)),
+        ("manualSelector", json!(false)),
+    ] {
+        default(spec, field, value);
+    }
+    if spec.get("completions").is_none() && spec.get("parallelism").is_none() {
+        spec["completions"] = json!(1);
+    }
+    default(spec, "parallelism", 1);
+    let failed_only = spec.get("podFailurePolicy").is_some();
+    let replacement = if failed_only {
+        "Failed"
+    } else {
+        "TerminatingOrFailed"
+    };
+    default(spec, "podReplacementPolicy", replacement);
+    if spec["manualSelector"] == false {
+        if let Some(fields) = spec.as_object_mut() {
+            fields.remove("manualSelector");
+        }
+        let labels = inner(inner(inner(spec, "template"), "metadata"), "labels");
+        for (label, value) in [
+            ("batch.kubernetes.io/controller-uid", &uid),
+            ("batch.kubernetes.io/job-name", &name),
+            ("controller-uid", &uid),
+            ("job-name", &name),
+        ] {
+            default(labels, label, value.as_str());
+        }
+        let selector = json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}});
+        default(spec, "selector", selector);
+    }
+    pod_spec(inner(inner(spec, "template"), "spec"));
+    default(object, "status", json!({}));
+}
+
+pub(super) fn deployment(object: &mut Value) {
+    let spec = inner(object, "spec");
+    for (field, value) in [
+        ("replicas", json!(1)),
+        ("revisionHistoryLimit", json!(10)),
+        ("progressDeadlineSeconds", json!(600)),
+    ] {
+        default(spec, field, value);
+    }
+    let strategy = inner(spec, "strategy");
+    default(strategy, "type", "RollingUpdate");
+    if strategy["type"] == "RollingUpdate" {
+        let rolling = inner(strategy, "rollingUpdate");
+        default(rolling, "maxUnavailable", "25%");
+        default(rolling, "maxSurge", "25%");
+    }
+    pod_spec(inner(inner(spec, "template"), "spec"));
+    default(object, "status", json!({}));
+}
+
+pub(super) fn crd(object: &mut Value) {
+    let spec = inner(object, "spec");
+    default(inner(spec, "conversion"), "strategy", "None");
+    let names = inner(spec, "names");
+    if let Some(kind) = names["kind"].as_str().map(str::to_owned) {
+        default(names, "singular", kind.to_lowercase());
+        default(names, "listKind", format!("{kind}List"));
+    }
+}

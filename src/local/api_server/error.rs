@@ -1,0 +1,220 @@
+//! What went wrong, as Kubernetes says it: a `Status` with code, reason, wording and causes.
+
+use http::StatusCode;
+use serde_json::Value;
+use serde_json::json;
+
+use super::resource::Resource;
+
+/// An answer that is an error.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ApiError {
+    pub(crate) code: StatusCode,
+    pub(crate) reason: &'static str,
+    pub(crate) message: String,
+    pub(crate) details: Option<Value>,
+}
+
+impl ApiError {
+    pub(crate) fn new(code: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            reason,
+            message: message.into(),
+            details: None,
+        }
+    }
+
+    fn on(mut self, resource: &Resource, name: &str) -> Self {
+        self.details = Some(named(name, &resource.group, &resource.plural));
+        self
+    }
+
+    pub(crate) fn not_found(resource: &Resource, name: &str) -> Self {
+        let message = format!("{} \"{name}\" not found", resource.qualified());
+        Self::new(StatusCode::NOT_FOUND, "NotFound", message).on(resource, name)
+    }
+
+    pub(crate) fn already_exists(resource: &Resource, name: &str) -> Self {
+        let message = format!("{} \"{name}\" already exists", resource.qualified());
+        Self::new(StatusCode::CONFLICT, "AlreadyExists", message).on(resource, name)
+    }
+
+    pub(crate) fn conflict(resource: &Resource, name: &str, why: &str) -> Self {
+        let message = format!(
+            "Operation cannot be fulfilled on {} \"{name}\": {why}",
+            resource.qualified()
+        );
+        Self::new(StatusCode::CONFLICT, "Conflict", message).on(resource, name)
+    }
+
+    /// The object was written by someone else since it was read.
+    pub(crate) fn modified(resource: &Resource, name: &str) -> Self {
+        let why = "the object has been modified; please apply your changes to the latest version and try again";
+        Self::conflict(resource, name, why)
+    }
+
+    pub(crate) fn forbidden(resource: &Resource, name: &str, why: &str) -> Self {
+        let message = format!("{} \"{name}\" is forbidden: {why}", resource.qualified());
+        Self::new(StatusCode::FORBIDDEN, "Forbidden", message).on(resource, name)
+    }
+
+    pub(crate) fn invalid(resource: &Resource, name: &str, errors: &[FieldError]) -> Self {
+        let kind = resource.qualified_kind();
+        let texts: Vec<_> = errors.iter().map(FieldError::text).collect();
+        let text = match texts.as_slice() {
+            [one] => one.clone(),
+            several => format!("[{}]", several.join(", ")),
+        };
+        let causes: Vec<_> = errors.iter().map(FieldError::cause).collect();
+        let mut details = named(name, &resource.group, &resource.kind);
+        details["causes"] = causes.into();
+        Self {
+            code: StatusCode::UNPROCESSABLE_ENTITY,
+            reason: "Invalid",
+            message: format!("{kind} \"{name}\" is invalid: {text}"),
+            details: Some(details),
+        }
+    }
+
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "BadRequest", message)
+    }
+
+    pub(crate) fn internal(message: impl std::fmt::Display) -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "InternalError",
+            format!("Internal error occurred: {message}"),
+        )
+    }
+
+    pub(crate) fn method_not_allowed() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "MethodNotAllowed",
+            "the server does not allow this method on the requested resource",
+        )
+    }
+
+    /// Nothing is served under this path.
+    pub(crate) fn no_such_path() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "NotFound",
+            "the server could not find the requested resource",
+        )
+    }
+
+    pub(crate) fn expired(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::GONE, "Expired", message)
+    }
+
+    /// The `Status` object that carries it.
+    pub(crate) fn status(&self) -> Value {
+        let mut status = json!({
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": self.message,
+            "reason": self.reason,
+            "code": self.code.as_u16(),
+        });
+        if let Some(details) = &self.details {
+            status["details"] = details.clone();
+        }
+        status
+    }
+}
+
+fn named(name: &str, group: &str, kind: &str) -> Value {
+    let mut details = json!({});
+    for (key, value) in [("name", name), ("group", group), ("kind", kind)] {
+        if !value.is_empty() {
+            details[key] = value.into();
+        }
+    }
+    details
+}
+
+/// What is wrong with one field.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct FieldError {
+    pub(crate) field: String,
+    pub(crate) problem: Problem,
+    pub(crate) detail: String,
+}
+
+/// The kinds of problem that Kubernetes tells apart.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Problem {
+    Required,
+    Invalid(Value),
+    TypeInvalid(Value),
+    /// The value that is not supported.
+    Unsupported(Value),
+    Duplicate(Value),
+    Forbidden,
+    TooLong,
+    TooMany,
+}
+
+impl FieldError {
+    pub(crate) fn new(
+        field: impl Into<String>,
+        problem: Problem,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self {
+            field: field.into(),
+            problem,
+            detail: detail.into(),
+        }
+    }
+
+    /// `spec.image: Required value: …`
+    pub(crate) fn text(&self) -> String {
+        format!("{}: {}", self.field, self.body())
+    }
+
+    fn body(&self) -> String {
+        let head = match &self.problem {
+            Problem::Required => "Required value".into(),
+            Problem::Invalid(value) | Problem::TypeInvalid(value) => {
+                format!("Invalid value: {}", shown(value))
+            }
+            Problem::Unsupported(value) => format!("Unsupported value: {}", shown(value)),
+            Problem::Duplicate(value) => format!("Duplicate value: {}", shown(value)),
+            Problem::Forbidden => "Forbidden".into(),
+            Problem::TooLong => "Too long".into(),
+            Problem::TooMany => "Too many".into(),
+        };
+        if self.detail.is_empty() {
+            return head;
+        }
+        format!("{head}: {}", self.detail)
+    }
+
+    fn cause(&self) -> Value {
+        let reason = match self.problem {
+            Problem::Required => "FieldValueRequired",
+            Problem::Invalid(_) => "FieldValueInvalid",
+            Problem::TypeInvalid(_) => "FieldValueTypeInvalid",
+            Problem::Unsupported(_) => "FieldValueNotSupported",
+            Problem::Duplicate(_) => "FieldValueDuplicate",
+            Problem::Forbidden => "FieldValueForbidden",
+            Problem::TooLong => "FieldValueTooLong",
+            Problem::TooMany => "FieldValueTooMany",
+        };
+        json!({"reason": reason, "message": self.body(), "field": self.field})
+    }
+}
+
+/// A value as it stands in a message.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "null".into(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,227 @@
+//! What a request asks for: its path, its query, its options.
+
+use http::Method;
+use http::StatusCode;
+use percent_encoding::percent_decode_str;
+
+use super::error::ApiError;
+
+/// A path under `/api` or `/apis`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) group: String,
+    pub(crate) version: String,
+    pub(crate) resource: String,
+    pub(crate) namespace: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) subresource: Option<String>,
+}
+
+/// Splits a path. None: it names no resource.
+pub(crate) fn target(path: &str) -> Option<Target> {
+    let decoded: Option<Vec<String>> = path
+        .trim_start_matches('/')
+        .split('/')
+        .map(|part| {
+            let part = percent_decode_str(part).decode_utf8().ok()?;
+            (!part.is_empty() && !part.contains('/')).then(|| part.into_owned())
+        })
+        .collect();
+    let parts = decoded?;
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let (group, version, rest) = match parts.as_slice() {
+        ["api", version, rest @ ..] => ("", *version, rest),
+        ["apis", group, version, rest @ ..] => (*group, *version, rest),
+        _ => return None,
+    };
+    let (namespace, rest) = match rest {
+        // The namespace itself, or its own subresources.
+        ["namespaces"] | ["namespaces", _] | ["namespaces", _, "status" | "finalize"] => {
+            (None, rest)
+        }
+        ["namespaces", namespace, inner @ ..] => (Some(*namespace), inner),
+        _ => (None, rest),
+    };
+    let (resource, name, subresource) = match rest {
+        [resource] => (*resource, None, None),
+        [resource, name] => (*resource, Some(*name), None),
+        [resource, name, sub] => (*resource, Some(*name), Some(*sub)),
+        _ => return None,
+    };
+    Some(Target {
+        group: group.into(),
+        version: version.into(),
+        resource: resource.into(),
+        namespace: namespace.map(Into::into),
+        name: name.map(Into::into),
+        subresource: subresource.map(Into::into),
+    })
+}
+
+/// The query of a request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Query(Vec<(String, String)>);
+
+impl Query {
+    pub(crate) fn parse(query: Option<&str>) -> Self {
+        let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+        Self(pairs.into_owned().collect())
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(key, _)| key == name);
+        found
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
+    }
+
+    pub(crate) fn flag(&self, name: &str) -> bool {
+        matches!(self.get(name), Some("true" | "1"))
+    }
+
+    pub(crate) fn number(&self, name: &str) -> Result<Option<u64>, ApiError> {
+        let Some(text) = self.get(name) else {
+            return Ok(None);
+        };
+        let parsed = text.parse();
+        let wrong = |_| ApiError::bad_request(format!("invalid value \"{text}\" for {name}"));
+        parsed.map(Some).map_err(wrong)
+    }
+}
+
+/// What to do with fields that the schema does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FieldValidation {
+    Ignore,
+    Warn,
+    Strict,
+}
+
+/// Options of every write.
+#[derive(Clone, Debug)]
+pub(crate) struct WriteOptions {
+    pub(crate) dry_run: bool,
+    pub(crate) manager: String,
+    /// Whether the manager was named in the request and not taken from the user agent.
+    pub(crate) manager_named: bool,
+    pub(crate) force: bool,
+    pub(crate) validation: FieldValidation,
+}
+
+/// The longest name of a field manager.
+const MAX_MANAGER: usize = 128;
+
+impl WriteOptions {
+    pub(crate) fn parse(query: &Query, agent: &str) -> Result<Self, ApiError> {
+        let dry_run = dry_run(query.get("dryRun"))?;
+        let validation = match query.get("fieldValidation") {
+            None | Some("Warn") => FieldValidation::Warn,
+            Some("Ignore") => FieldValidation::Ignore,
+            Some("Strict") => FieldValidation::Strict,
+            Some(other) => {
+                return Err(ApiError::bad_request(format!(
+                    "fieldValidation: Unsupported value: \"{other}\": supported values: \"Ignore\", \"Strict\", \"Warn\""
+                )));
+            }
+        };
+        let named = query.get("fieldManager");
+        if named.is_some_and(|name| name.len() > MAX_MANAGER) {
+            return Err(ApiError::bad_request(format!(
+                "fieldManager: Too long: may not be more than {MAX_MANAGER} bytes"
+            )));
+        }
+        let from_agent = agent.split('/').next().unwrap_or_default();
+        let from_agent: String = from_agent.chars().take(MAX_MANAGER).collect();
+        Ok(Self {
+            dry_run,
+            manager: named.map_or(from_agent, Into::into),
+            manager_named: named.is_some(),
+            force: query.flag("force"),
+            validation,
+        })
+    }
+}
+
+/// Whether a write is only to be tried.
+pub(crate) fn dry_run(value: Option<&str>) -> Result<bool, ApiError> {
+    match value {
+        None => Ok(false),
+        Some("All") => Ok(true),
+        Some(other) => Err(ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "BadRequest",
+            format!("dryRun: Unsupported value: \"{other}\": supported values: \"All\""),
+        )),
+    }
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Get,
+    List,
+    Watch,
+    Create,
+    Update,
+    Patch,
+    Delete,
+    DeleteCollection,
+}
+
+/// The verb that a method means on a path. None: there is none.
+pub(crate) fn verb(method: &Method, target: &Target, query: &Query) -> Option<Verb> {
+    let named = target.name.is_some();
+    Some(match (method.as_str(), named) {
+        ("GET", false) if query.flag("watch") => Verb::Watch,
+        ("GET", false) => Verb::List,
+        ("GET", true) if query.flag("watch") && target.subresource.is_none() => Verb::Watch,
+        ("GET", true) => Verb::Get,
+        ("POST", false) => Verb::Create,
+        ("PUT", true) => Verb::Update,
+        ("PATCH", true) => Verb::Patch,
+        ("DELETE", true) => Verb::Delete,
+        ("DELETE", false) => Verb::DeleteCollection,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::target;
+
+    fn check(path: &str, expected: Option<&str>) {
+        let found = target(path).map(|it| {
+            let or_dash = |part: Option<String>| part.unwrap_or("-".into());
+            format!(
+                "{}|{}|{}|{}|{}|{}",
+                it.group,
+                it.version,
+                it.resource,
+                or_dash(it.namespace),
+                or_dash(it.name),
+                or_dash(it.subresource)
+            )
+        });
+        assert_eq!(found.as_deref(), expected, "{path}");
+    }
+
+    #[test]
+    fn paths_are_split_into_what_they_name() {
+        check("/api/v1/pods", Some("|v1|pods|-|-|-"));
+        check("/api/v1/namespaces", Some("|v1|namespaces|-|-|-"));
+        check("/api/v1/namespaces/a", Some("|v1|namespaces|-|a|-"));
+        check(
+            "/api/v1/namespaces/a/finalize",
+            Some("|v1|namespaces|-|a|finalize"),
+        );
+        check("/api/v1/namespaces/a/pods/p/log", Some("|v1|pods|a|p|log"));
+        check(
+            "/apis/g.io/v1/namespaces/a/things",
+            Some("g.io|v1|things|a|-|-"),
+        );
+        check("/apis/g.io/v1", None);
+        check("/api/v1/namespaces/a%2Fb/pods", None);
+        check("/api/v1//pods", None);
+        check("/healthz", None);
+    }
+}

@@ -1,0 +1,102 @@
+//! What the server serves: the table of built-in resources, and those that definitions add.
+
+use std::sync::Arc;
+
+use super::builtin;
+use super::builtin::Builtin;
+use super::crd::Custom;
+
+/// One served resource.
+#[derive(Clone, Debug)]
+pub(crate) struct Resource {
+    pub(crate) group: String,
+    pub(crate) version: String,
+    pub(crate) plural: String,
+    pub(crate) singular: String,
+    pub(crate) kind: String,
+    pub(crate) list_kind: String,
+    pub(crate) short_names: Vec<String>,
+    pub(crate) categories: Vec<String>,
+    pub(crate) namespaced: bool,
+    /// Whether there is a status subresource.
+    pub(crate) status: bool,
+    /// Under which name objects are stored; two versions of one resource share it.
+    pub(crate) storage: String,
+    pub(crate) rules: Rules,
+}
+
+/// How objects of a resource are completed and checked.
+#[derive(Clone, Debug)]
+pub(crate) enum Rules {
+    Builtin(&'static Builtin),
+    Custom(Arc<Custom>),
+}
+
+impl Resource {
+    /// `tasks.axon.io`, `pods`: how messages name it.
+    pub(crate) fn qualified(&self) -> String {
+        joined(&self.plural, &self.group)
+    }
+
+    /// `Task.axon.io`, `Pod`.
+    pub(crate) fn qualified_kind(&self) -> String {
+        joined(&self.kind, &self.group)
+    }
+
+    /// `axon.io/v1alpha1`, `v1`.
+    pub(crate) fn api_version(&self) -> String {
+        api_version(&self.group, &self.version)
+    }
+
+    /// Whether `metadata.generation` counts changes of the object.
+    pub(crate) fn has_generation(&self) -> bool {
+        match &self.rules {
+            Rules::Builtin(builtin) => builtin.generation,
+            Rules::Custom(_) => true,
+        }
+    }
+
+    pub(crate) fn is_custom(&self) -> bool {
+        matches!(self.rules, Rules::Custom(_))
+    }
+}
+
+fn joined(name: &str, group: &str) -> String {
+    if group.is_empty() {
+        name.into()
+    } else {
+        format!("{name}.{group}")
+    }
+}
+
+pub(crate) fn api_version(group: &str, version: &str) -> String {
+    if group.is_empty() {
+        version.into()
+    } else {
+        format!("{group}/{version}")
+    }
+}
+
+/// The built-in resources.
+pub(crate) fn builtins() -> Vec<Arc<Resource>> {
+    builtin::TABLE
+        .iter()
+        .map(|row| {
+            let singular = row.kind.to_lowercase();
+            Arc::new(Resource {
+                group: row.group.into(),
+                version: row.version.into(),
+                plural: row.plural.into(),
+                singular,
+                kind: row.kind.into(),
+                list_kind: format!("{}List", row.kind),
+                short_names: row.short_names.iter().map(|it| (*it).into()).collect(),
+                categories: row.categories.iter().map(|it| (*it).into()).collect(),
+                namespaced: row.namespaced,
+                status: row.status,
+                storage: row.storage.into(),
+                rules: Rules::Builtin(row),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,78 @@
+//! How objects are shown: as they are, as metadata only, or as a table.
+
+use bytes::Bytes;
+use http::header;
+use serde_json::Value;
+use serde_json::json;
+
+use super::call::Call;
+use super::read::Page;
+use super::read::joined;
+use crate::local::store::Entry;
+
+/// The form that a client asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum View {
+    Full,
+    Metadata,
+}
+
+impl View {
+    pub(super) fn of(call: &Call) -> Self {
+        let accept = call.headers.get(header::ACCEPT);
+        let accept = accept.and_then(|it| it.to_str().ok()).unwrap_or_default();
+        for wanted in accept.split(',') {
+            if wanted.contains("as=PartialObjectMetadata") {
+                return Self::Metadata;
+            }
+            if !wanted.contains("as=") {
+                return Self::Full;
+            }
+        }
+        Self::Full
+    }
+
+    pub(super) fn object(self, _: &Call, entry: &Entry) -> Bytes {
+        match self {
+            Self::Full => entry.json.clone(),
+            Self::Metadata => metadata(&entry.object()).to_string().into(),
+        }
+    }
+
+    pub(super) fn value(self, _: &Call, object: Value) -> Value {
+        match self {
+            Self::Full => object,
+            Self::Metadata => metadata(&object),
+        }
+    }
+
+    pub(super) fn list(self, call: &Call, page: &Page) -> Bytes {
+        let mut meta = json!({"resourceVersion": page.revision.to_string()});
+        if let Some(next) = &page.next {
+            meta["continue"] = next.as_str().into();
+        }
+        if let Some(remaining) = page.remaining {
+            meta["remainingItemCount"] = remaining.into();
+        }
+        let (kind, api_version) = match self {
+            Self::Full => (
+                call.resource.list_kind.as_str(),
+                call.resource.api_version(),
+            ),
+            Self::Metadata => ("PartialObjectMetadataList", "meta.k8s.io/v1".into()),
+        };
+        let head = json!({"kind": kind, "apiVersion": api_version, "metadata": meta});
+        joined(
+            &head,
+            page.entries.iter().map(|entry| self.object(call, entry)),
+        )
+    }
+}
+
+fn metadata(object: &Value) -> Value {
+    json!({
+        "kind": "PartialObjectMetadata",
+        "apiVersion": "meta.k8s.io/v1",
+        "metadata": object["metadata"],
+    })
+}

@@ -1,0 +1,368 @@
+//! Create and update: from what a client sent to what is stored.
+
+use http::StatusCode;
+use serde_json::Value;
+use serde_json::json;
+
+use super::builtin;
+use super::call::Call;
+use super::call::Part;
+use super::crd;
+use super::error::ApiError;
+use super::error::FieldError;
+use super::error::Problem;
+use super::object;
+use super::reply;
+use super::reply::Reply;
+use super::resource::Resource;
+use super::resource::Rules;
+use super::validate;
+use super::view::View;
+use crate::local::store::Action;
+use crate::local::store::Entry;
+use crate::local::store::Expected;
+use crate::local::store::WriteError;
+
+/// How often a write that may start over does so when others write the same object.
+pub(super) const MAX_RETRIES: usize = 16;
+/// How often another name is made up when a generated one is taken.
+const MAX_GENERATED: usize = 8;
+
+pub(super) fn create(call: &Call) -> Result<Reply, ApiError> {
+    let sent = call.decode()?;
+    for _ in 0..MAX_GENERATED {
+        match make(call, sent.clone()) {
+            Err(error) if error.reason == "AlreadyExists" && object::name(&sent).is_empty() => {}
+            other => return other,
+        }
+    }
+    Err(ApiError::internal("no free name could be generated"))
+}
+
+/// Creates an object from what was sent.
+pub(super) fn make(call: &Call, mut sent: Value) -> Result<Reply, ApiError> {
+    let resource = &call.resource;
+    check_address(call, &mut sent)?;
+    if object::name(&sent).is_empty() {
+        let base = object::meta(&sent, "generateName");
+        if base.is_empty() {
+            let missing = FieldError::new(
+                "metadata.name",
+                Problem::Required,
+                "name or generateName is required",
+            );
+            return Err(ApiError::invalid(resource, "", &[missing]));
+        }
+        let name = object::generate_name(base);
+        object::meta_mut(&mut sent).insert("name".into(), name.into());
+    }
+    if !object::meta(&sent, "resourceVersion").is_empty() {
+        return Err(ApiError::bad_request(
+            "resourceVersion should not be set on objects to be created",
+        ));
+    }
+    let object = complete(call, None, sent)?;
+    check_namespace(call)?;
+    let name = object::name(&object).to_owned();
+    let key = call.key(&name);
+    if call.server.store.get(&key).is_some() {
+        return Err(ApiError::already_exists(resource, &name));
+    }
+    if call.options.dry_run {
+        return Ok(answer_dry(call, StatusCode::CREATED, object));
+    }
+    let written = call
+        .server
+        .store
+        .write(&key, Expected::Absent, Action::Put(object));
+    let entry = written.map_err(|error| match error {
+        WriteError::Changed => ApiError::already_exists(resource, &name),
+        other => failed(&other),
+    })?;
+    after(call);
+    Ok(answer(call, StatusCode::CREATED, &entry))
+}
+
+pub(super) fn update(call: &Call) -> Result<Reply, ApiError> {
+    let mut sent = call.decode()?;
+    check_address(call, &mut sent)?;
+    if object::name(&sent) != call.name {
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({}) does not match the name on the URL ({})",
+            object::name(&sent),
+            call.name
+        )));
+    }
+    for _ in 0..MAX_RETRIES {
+        let stored = call.stored()?;
+        let version = object::meta(&sent, "resourceVersion");
+        let is_unconditional = version.is_empty() || version == "0";
+        if is_unconditional && call.resource.is_custom() {
+            let missing = FieldError::new(
+                "metadata.resourceVersion",
+                Problem::Invalid(json!(0)),
+                "must be specified for an update",
+            );
+            return Err(ApiError::invalid(&call.resource, &call.name, &[missing]));
+        }
+        match replace(call, &stored, sent.clone())? {
+            Some(reply) => return Ok(reply),
+            None if is_unconditional => {}
+            None => return Err(ApiError::modified(&call.resource, &call.name)),
+        }
+    }
+    Err(ApiError::modified(&call.resource, &call.name))
+}
+
+/// Replaces what is stored. None: someone else was faster.
+pub(super) fn replace(
+    call: &Call,
+    stored: &Entry,
+    mut sent: Value,
+) -> Result<Option<Reply>, ApiError> {
+    let resource = &call.resource;
+    let old = stored.object();
+    let version = object::meta(&sent, "resourceVersion");
+    if !version.is_empty() && version != "0" && version != stored.revision.to_string() {
+        return Err(ApiError::modified(resource, &call.name));
+    }
+    let uid = object::meta(&sent, "uid");
+    if !uid.is_empty() && uid != &*stored.uid {
+        let why = format!(
+            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            stored.uid
+        );
+        return Err(ApiError::conflict(resource, &call.name, &why));
+    }
+    if sent["metadata"].is_null() {
+        sent["metadata"] = json!({});
+    }
+    let object = complete(call, Some(&old), sent)?;
+    if call.options.dry_run {
+        return Ok(Some(answer_dry(call, StatusCode::OK, object)));
+    }
+    if object::same(&old, &object) {
+        return Ok(Some(answer(call, StatusCode::OK, stored)));
+    }
+    let key = call.key(&call.name);
+    let expected = Expected::Revision(stored.revision);
+    let action = if is_finished(&object) {
+        Action::Delete
+    } else {
+        Action::Put(object)
+    };
+    match call.server.store.write(&key, expected, action) {
+        Ok(entry) => {
+            after(call);
+            Ok(Some(answer(call, StatusCode::OK, &entry)))
+        }
+        Err(WriteError::Changed) => Ok(None),
+        Err(error) => Err(failed(&error)),
+    }
+}
+
+/// Whether nothing holds back an object that is being deleted.
+pub(super) fn is_finished(object: &Value) -> bool {
+    let grace = object["metadata"]["deletionGracePeriodSeconds"].as_u64();
+    let waits = object["kind"] == "Namespace"
+        && object["spec"]["finalizers"]
+            .as_array()
+            .is_some_and(|it| !it.is_empty());
+    object::is_deleting(object)
+        && object::finalizers(object).is_empty()
+        && grace.unwrap_or(0) == 0
+        && !waits
+}
+
+/// Makes of what was sent what is to be stored: complete, and checked.
+pub(super) fn complete(call: &Call, old: Option<&Value>, sent: Value) -> Result<Value, ApiError> {
+    let resource = &*call.resource;
+    let mut object = validate::shape(call, sent)?;
+    match old {
+        None => {
+            let namespace = call.namespace.as_deref().unwrap_or_default();
+            object::birth(&mut object, namespace, call.now);
+            if resource.status
+                && let Some(fields) = object.as_object_mut()
+            {
+                fields.remove("status");
+            }
+        }
+        Some(old) => keep(call, old, &mut object),
+    }
+    match &resource.rules {
+        Rules::Builtin(builtin) => (builtin.defaults)(&mut object),
+        Rules::Custom(_) => {}
+    }
+    if resource.storage == builtin::CRDS && call.part == Part::Whole {
+        crd::establish(&mut object, call.now);
+    }
+    count_generation(resource, old, &mut object);
+    validate::check(call, old, &object)?;
+    Ok(object)
+}
+
+/// Keeps of the stored object what this request cannot change.
+fn keep(call: &Call, old: &Value, object: &mut Value) {
+    for field in [
+        "uid",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generation",
+        "selfLink",
+        "namespace",
+        "name",
+    ] {
+        object::copy_meta(object, old, field);
+    }
+    if object["metadata"].get("generateName").is_none() {
+        object::copy_meta(object, old, "generateName");
+    }
+    match call.part {
+        Part::Status => {
+            let status = object.get("status").cloned();
+            let mut kept = old.clone();
+            if !call.resource.is_custom() {
+                kept["metadata"] = object["metadata"].clone();
+                object::copy_meta(&mut kept, old, "ownerReferences");
+            }
+            let managed = object["metadata"].get("managedFields").cloned();
+            object::copy_field(
+                &mut kept,
+                &json!({"status": status.unwrap_or(Value::Null)}),
+                "status",
+            );
+            if kept["status"].is_null()
+                && let Some(fields) = kept.as_object_mut()
+            {
+                fields.remove("status");
+            }
+            if let Some(managed) = managed {
+                object::meta_mut(&mut kept).insert("managedFields".into(), managed);
+            }
+            *object = kept;
+        }
+        Part::Finalize => {
+            let finalizers = object["spec"]["finalizers"].clone();
+            *object = old.clone();
+            object["spec"]["finalizers"] = finalizers;
+        }
+        Part::Whole | Part::Log => {
+            if call.resource.status {
+                object::copy_field(object, old, "status");
+            }
+        }
+    }
+}
+
+/// Everything but metadata and status counts.
+fn count_generation(resource: &Resource, old: Option<&Value>, object: &mut Value) {
+    if !resource.has_generation() {
+        return;
+    }
+    let Some(old) = old else {
+        object::meta_mut(object).insert("generation".into(), json!(1));
+        return;
+    };
+    let counted = |object: &Value| {
+        let mut counted = object.clone();
+        if let Some(fields) = counted.as_object_mut() {
+            fields.remove("metadata");
+            if resource.status {
+                fields.remove("status");
+            }
+        }
+        counted
+    };
+    if counted(old) != counted(object) {
+        let generation = old["metadata"]["generation"].as_i64().unwrap_or(0) + 1;
+        object::meta_mut(object).insert("generation".into(), json!(generation));
+    }
+}
+
+/// The type and the namespace of what was sent must be those of the path.
+pub(super) fn check_address(call: &Call, sent: &mut Value) -> Result<(), ApiError> {
+    let resource = &call.resource;
+    let expected = resource.api_version();
+    if !sent.is_object() {
+        return Err(ApiError::bad_request(
+            "the object provided is unrecognized: it is no object",
+        ));
+    }
+    match sent["apiVersion"].as_str() {
+        None | Some("") => sent["apiVersion"] = expected.as_str().into(),
+        Some(version) if version == expected => {}
+        Some(version) => {
+            return Err(ApiError::bad_request(format!(
+                "the API version in the data ({version}) does not match the expected API version ({expected})"
+            )));
+        }
+    }
+    match sent["kind"].as_str() {
+        None | Some("") => sent["kind"] = resource.kind.as_str().into(),
+        Some(kind) if kind == resource.kind => {}
+        Some(kind) => {
+            return Err(ApiError::bad_request(format!(
+                "{kind} in version \"{}\" cannot be handled as a {}: no kind \"{kind}\" is registered for version \"{expected}\"",
+                resource.version, resource.kind
+            )));
+        }
+    }
+    let namespace = object::meta(sent, "namespace");
+    let expected = call.namespace.as_deref().unwrap_or_default();
+    if !namespace.is_empty() && namespace != expected {
+        return Err(ApiError::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    Ok(())
+}
+
+/// New objects need a namespace that exists and is not going away.
+fn check_namespace(call: &Call) -> Result<(), ApiError> {
+    let Some(namespace) = call.namespace.as_deref() else {
+        return Ok(());
+    };
+    let registry = &call.server.registry;
+    let namespaces = registry
+        .find("", "v1", "namespaces")
+        .expect("it is built in");
+    let key = crate::local::store::Key::new("namespaces", "", namespace);
+    let found = call.server.store.get(&key);
+    let found = found.ok_or_else(|| ApiError::not_found(&namespaces, namespace))?;
+    if object::is_deleting(&found.object()) {
+        let why = format!(
+            "unable to create new content in namespace {namespace} because it is being terminated"
+        );
+        let mut error = ApiError::forbidden(&call.resource, &call.name, &why);
+        if let Some(details) = &mut error.details {
+            let message = format!("namespace {namespace} is being terminated");
+            details["causes"] = json!([{
+                "reason": "NamespaceTerminating", "message": message, "field": "metadata.namespace",
+            }]);
+        }
+        return Err(error);
+    }
+    Ok(())
+}
+
+/// What follows a write: a definition changes what is served.
+pub(super) fn after(call: &Call) {
+    if call.resource.storage == builtin::CRDS {
+        call.server.registry.refresh(&call.server.store);
+    }
+}
+
+pub(super) fn failed(error: &WriteError) -> ApiError {
+    tracing::error!(%error, "a write failed");
+    ApiError::internal(error)
+}
+
+pub(super) fn answer(call: &Call, code: StatusCode, entry: &Entry) -> Reply {
+    reply::json(code, View::of(call).object(call, entry))
+}
+
+pub(super) fn answer_dry(call: &Call, code: StatusCode, object: Value) -> Reply {
+    reply::value(code, &View::of(call).value(call, object))
+}

@@ -1,0 +1,523 @@
+//! The embedded API server through the client that everything else uses.
+
+use std::path::Path;
+use std::time::Duration;
+
+use axon::local::Cluster;
+use axon::local::Options;
+use futures::StreamExt as _;
+use futures::TryStreamExt as _;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::Api;
+use kube::Client;
+use kube::Resource;
+use kube::ResourceExt as _;
+use kube::api::ApiResource;
+use kube::api::DeleteParams;
+use kube::api::DynamicObject;
+use kube::api::ListParams;
+use kube::api::Patch;
+use kube::api::PatchParams;
+use kube::api::PostParams;
+use kube::api::PropagationPolicy;
+use kube::api::WatchEvent;
+use kube::api::WatchParams;
+use kube::core::GroupVersionKind;
+use kube::core::Status;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serde_json::json;
+
+/// How long anything may take before a test fails.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+struct Fixture {
+    cluster: Cluster,
+    client: Client,
+    dir: tempfile::TempDir,
+}
+
+async fn start() -> Fixture {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = open(dir.path(), true).await;
+    let client = cluster.client();
+    Fixture {
+        cluster,
+        client,
+        dir,
+    }
+}
+
+async fn open(dir: &Path, ephemeral: bool) -> Cluster {
+    let options = Options {
+        dir: dir.to_path_buf(),
+        ephemeral,
+        listen: false,
+    };
+    Cluster::start(options).await.unwrap()
+}
+
+fn from<T: DeserializeOwned>(value: Value) -> T {
+    serde_json::from_value(value).unwrap()
+}
+
+fn config_map(name: &str, data: Value) -> ConfigMap {
+    from(json!({"metadata": {"name": name}, "data": data}))
+}
+
+fn status(error: kube::Error) -> Status {
+    match error {
+        kube::Error::Api(status) => *status,
+        other => panic!("no answer of the server: {other}"),
+    }
+}
+
+async fn eventually<F: Future<Output = bool>>(what: &str, mut check: impl FnMut() -> F) {
+    let waiting = async {
+        while !check().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(
+        tokio::time::timeout(DEADLINE, waiting).await.is_ok(),
+        "not in time: {what}"
+    );
+}
+
+/// A definition with a schema that defaults, prunes and refuses.
+fn widgets() -> CustomResourceDefinition {
+    from(json!({
+        "metadata": {"name": "widgets.test.io"},
+        "spec": {
+            "group": "test.io", "scope": "Namespaced",
+            "names": {"plural": "widgets", "singular": "widget", "kind": "Widget", "shortNames": ["wd"]},
+            "versions": [{
+                "name": "v1", "served": true, "storage": true,
+                "subresources": {"status": {}},
+                "schema": {"openAPIV3Schema": {
+                    "type": "object",
+                    "properties": {
+                        "spec": {
+                            "type": "object",
+                            "required": ["size"],
+                            "properties": {
+                                "size": {"type": "integer", "minimum": 1},
+                                "color": {"type": "string", "default": "red", "enum": ["red", "blue"]},
+                                "name": {"type": "string", "maxLength": 5, "pattern": "^[a-z]+$"},
+                                "tags": {"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "set"},
+                                "parts": {
+                                    "type": "array",
+                                    "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["id"],
+                                    "items": {"type": "object", "required": ["id"], "properties": {
+                                        "id": {"type": "string"}, "count": {"type": "integer", "default": 1},
+                                    }},
+                                },
+                                "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+                                "limits": {"type": "object", "additionalProperties": {"type": "string"}},
+                            },
+                            "x-kubernetes-validations": [
+                                {"rule": "!has(self.name) || self.name != 'bad'", "message": "bad is bad"},
+                                {"rule": "self.size >= oldSelf.size", "message": "a widget never shrinks"},
+                            ],
+                        },
+                        "status": {"type": "object", "properties": {"ready": {"type": "boolean"}}},
+                    },
+                }},
+            }],
+        },
+    }))
+}
+
+fn widget_api(client: &Client) -> Api<DynamicObject> {
+    let kind = GroupVersionKind::gvk("test.io", "v1", "Widget");
+    let resource = ApiResource::from_gvk_with_plural(&kind, "widgets");
+    Api::namespaced_with(client.clone(), "default", &resource)
+}
+
+async fn with_widgets(client: &Client) -> Api<DynamicObject> {
+    let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
+    crds.create(&PostParams::default(), &widgets())
+        .await
+        .unwrap();
+    widget_api(client)
+}
+
+fn widget(name: &str, spec: Value) -> DynamicObject {
+    from(
+        json!({"apiVersion": "test.io/v1", "kind": "Widget", "metadata": {"name": name}, "spec": spec}),
+    )
+}
+
+#[tokio::test]
+async fn objects_live_and_die() {
+    let it = start().await;
+    let maps: Api<ConfigMap> = Api::namespaced(it.client.clone(), "default");
+    let made = maps
+        .create(&PostParams::default(), &config_map("a", json!({"k": "1"})))
+        .await
+        .unwrap();
+    assert!(made.uid().is_some() && made.creation_timestamp().is_some());
+    assert_eq!(made.metadata.generation, None);
+
+    let again = maps
+        .create(&PostParams::default(), &config_map("a", json!({})))
+        .await;
+    let again = status(again.unwrap_err());
+    assert_eq!((again.code, &*again.reason), (409, "AlreadyExists"));
+    assert_eq!(again.message, "configmaps \"a\" already exists");
+
+    let mut stale = made.clone();
+    stale.data = Some([("k".into(), "2".into())].into());
+    let newer = maps
+        .replace("a", &PostParams::default(), &stale)
+        .await
+        .unwrap();
+    assert_ne!(newer.resource_version(), made.resource_version());
+    let conflict = maps.replace("a", &PostParams::default(), &stale).await;
+    let conflict = status(conflict.unwrap_err());
+    assert_eq!((conflict.code, &*conflict.reason), (409, "Conflict"));
+    assert_eq!(
+        conflict.message,
+        "Operation cannot be fulfilled on configmaps \"a\": the object has been modified; please apply your changes to the latest version and try again"
+    );
+
+    let same = maps
+        .patch(
+            "a",
+            &PatchParams::default(),
+            &Patch::Merge(json!({"data": {"k": "2"}})),
+        )
+        .await
+        .unwrap();
+    assert_eq!(
+        same.resource_version(),
+        newer.resource_version(),
+        "nothing changed"
+    );
+    let merged = maps
+        .patch(
+            "a",
+            &PatchParams::default(),
+            &Patch::Merge(json!({"data": {"k": null, "l": "3"}})),
+        )
+        .await
+        .unwrap();
+    assert_eq!(merged.data, Some([("l".into(), "3".into())].into()));
+
+    maps.delete("a", &DeleteParams::default()).await.unwrap();
+    let gone = status(maps.get("a").await.unwrap_err());
+    assert_eq!((gone.code, &*gone.reason), (404, "NotFound"));
+    assert_eq!(gone.message, "configmaps \"a\" not found");
+    it.cluster.stop().await;
+    drop(it.dir);
+}
+
+#[tokio::test]
+async fn a_watcher_sees_everything_from_the_start_in_both_ways() {
+    for streaming in [false, true] {
+        let it = start().await;
+        let maps: Api<ConfigMap> = Api::namespaced(it.client.clone(), "default");
+        maps.create(&PostParams::default(), &config_map("first", json!({})))
+            .await
+            .unwrap();
+        let config = if streaming {
+            watcher::Config::default().streaming_lists()
+        } else {
+            watcher::Config::default()
+        };
+        let mut stream = watcher(maps.clone(), config).applied_objects().boxed();
+        let next = stream.try_next().await.unwrap().unwrap();
+        assert_eq!(next.name_any(), "first");
+        maps.create(&PostParams::default(), &config_map("second", json!({})))
+            .await
+            .unwrap();
+        let next = stream.try_next().await.unwrap().unwrap();
+        assert_eq!(next.name_any(), "second");
+        it.cluster.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_watch_goes_on_where_it_stopped_or_is_told_that_it_cannot() {
+    let it = start().await;
+    let maps: Api<ConfigMap> = Api::namespaced(it.client.clone(), "default");
+    let labelled = |on: bool| json!({"metadata": {"labels": {"on": on.to_string()}}});
+    let made = maps
+        .create(&PostParams::default(), &config_map("a", json!({})))
+        .await
+        .unwrap();
+    for on in [true, false] {
+        maps.patch("a", &PatchParams::default(), &Patch::Merge(labelled(on)))
+            .await
+            .unwrap();
+    }
+    maps.delete("a", &DeleteParams::default()).await.unwrap();
+    let params = WatchParams::default().labels("on=true").timeout(1);
+    let events = maps.watch(&params, &made.resource_version().unwrap()).await;
+    let events: Vec<_> = events.unwrap().try_collect().await.unwrap();
+    let kinds: Vec<_> = events
+        .iter()
+        .map(|event| match event {
+            WatchEvent::Added(_) => "added",
+            WatchEvent::Modified(_) => "modified",
+            WatchEvent::Deleted(_) => "deleted",
+            WatchEvent::Bookmark(_) => "bookmark",
+            WatchEvent::Error(_) => "error",
+        })
+        .collect();
+    assert_eq!(kinds, ["added", "deleted"], "what the selector sees");
+
+    for index in 0..2100 {
+        let data = json!({"data": {"n": index.to_string()}});
+        if index == 0 {
+            maps.create(&PostParams::default(), &config_map("busy", json!({})))
+                .await
+                .unwrap();
+        }
+        maps.patch("busy", &PatchParams::default(), &Patch::Merge(data))
+            .await
+            .unwrap();
+    }
+    let late = maps
+        .watch(&WatchParams::default(), &made.resource_version().unwrap())
+        .await;
+    let late = match late {
+        Ok(stream) => match stream.boxed().try_next().await {
+            Ok(Some(WatchEvent::Error(status))) => status.code,
+            other => panic!("{other:?}"),
+        },
+        Err(error) => status(error).code,
+    };
+    assert_eq!(late, 410);
+    it.cluster.stop().await;
+}
+
+#[tokio::test]
+async fn pages_of_a_list_show_one_moment() {
+    let it = start().await;
+    let maps: Api<ConfigMap> = Api::namespaced(it.client.clone(), "default");
+    for name in ["a", "b", "c"] {
+        maps.create(&PostParams::default(), &config_map(name, json!({})))
+            .await
+            .unwrap();
+    }
+    let first = maps.list(&ListParams::default().limit(2)).await.unwrap();
+    assert_eq!(first.metadata.remaining_item_count, Some(1));
+    maps.delete("c", &DeleteParams::default()).await.unwrap();
+    maps.create(&PostParams::default(), &config_map("d", json!({})))
+        .await
+        .unwrap();
+    let token = first.metadata.continue_.unwrap();
+    let rest = maps
+        .list(&ListParams::default().limit(2).continue_token(&token))
+        .await
+        .unwrap();
+    let names: Vec<_> = rest.items.iter().map(kube::ResourceExt::name_any).collect();
+    assert_eq!(names, ["c"], "as it was when the first page was taken");
+    assert_eq!(rest.metadata.continue_, None);
+    it.cluster.stop().await;
+}
+
+#[tokio::test]
+async fn dependents_follow_their_owner() {
+    let it = start().await;
+    let maps: Api<ConfigMap> = Api::namespaced(it.client.clone(), "default");
+    let owner = maps
+        .create(&PostParams::default(), &config_map("owner", json!({})))
+        .await
+        .unwrap();
+    let owned = |name: &str| {
+        let mut map = config_map(name, json!({}));
+        let mut reference = owner.owner_ref(&()).unwrap();
+        reference.block_owner_deletion = Some(true);
+        map.metadata.owner_references = Some(vec![reference]);
+        map
+    };
+    let exists = async |name: &str| maps.get_opt(name).await.unwrap().is_some();
+    maps.create(&PostParams::default(), &owned("child"))
+        .await
+        .unwrap();
+    let orphan = DeleteParams {
+        propagation_policy: Some(PropagationPolicy::Orphan),
+        ..DeleteParams::default()
+    };
+    maps.delete("owner", &orphan).await.unwrap();
+    eventually("the owner to go", || async { !exists("owner").await }).await;
+    let child = maps.get("child").await.unwrap();
+    assert!(child.owner_references().is_empty(), "it was let go");
+
+    let owner = maps
+        .create(&PostParams::default(), &config_map("owner", json!({})))
+        .await
+        .unwrap();
+    let mut second = config_map("second", json!({}));
+    second.metadata.owner_references = Some(vec![owner.owner_ref(&()).unwrap()]);
+    maps.create(&PostParams::default(), &second).await.unwrap();
+    maps.delete("owner", &DeleteParams::background())
+        .await
+        .unwrap();
+    eventually("the dependent to go", || async { !exists("second").await }).await;
+    it.cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_namespace_takes_its_content_along() {
+    let it = start().await;
+    let namespaces: Api<Namespace> = Api::all(it.client.clone());
+    let named: Namespace = from(json!({"metadata": {"name": "gone"}}));
+    let maps: Api<ConfigMap> = Api::namespaced(it.client.clone(), "gone");
+    let early = maps
+        .create(&PostParams::default(), &config_map("a", json!({})))
+        .await;
+    assert_eq!(
+        status(early.unwrap_err()).message,
+        "namespaces \"gone\" not found"
+    );
+    namespaces
+        .create(&PostParams::default(), &named)
+        .await
+        .unwrap();
+    maps.create(&PostParams::default(), &config_map("a", json!({})))
+        .await
+        .unwrap();
+    namespaces
+        .delete("gone", &DeleteParams::default())
+        .await
+        .unwrap();
+    eventually("the namespace to go", || async {
+        namespaces.get_opt("gone").await.unwrap().is_none()
+    })
+    .await;
+    assert!(maps.get_opt("a").await.unwrap().is_none());
+    it.cluster.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = open(dir.path(), false).await;
+    let maps: Api<ConfigMap> = Api::namespaced(first.client(), "default");
+    let made = maps
+        .create(&PostParams::default(), &config_map("a", json!({"k": "v"})))
+        .await
+        .unwrap();
+    let taken = Cluster::start(Options {
+        dir: dir.path().to_path_buf(),
+        ephemeral: false,
+        listen: false,
+    })
+    .await;
+    let taken = taken
+        .err()
+        .map(|it| format!("{:#}", anyhow::Error::from(it)));
+    assert!(taken.unwrap().contains("in use by another process"));
+
+    // What a `kill -9` leaves behind: the files as they are, nothing closed.
+    let copy = tempfile::tempdir().unwrap();
+    for file in ["store.db", "store.db-wal"] {
+        std::fs::copy(dir.path().join(file), copy.path().join(file)).unwrap();
+    }
+    let second = open(copy.path(), false).await;
+    let maps: Api<ConfigMap> = Api::namespaced(second.client(), "default");
+    let found = maps.get("a").await.unwrap();
+    assert_eq!(found, made);
+    let next = maps
+        .create(&PostParams::default(), &config_map("b", json!({})))
+        .await
+        .unwrap();
+    let revision = |map: &ConfigMap| map.resource_version().unwrap().parse::<u64>().unwrap();
+    assert!(revision(&next) > revision(&made));
+    second.stop().await;
+    first.stop().await;
+}
+
+#[tokio::test]
+async fn a_damaged_store_is_said_and_not_served() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = open(dir.path(), false).await;
+    let secrets: Api<Secret> = Api::namespaced(first.client(), "default");
+    let secret: Secret =
+        from(json!({"metadata": {"name": "s"}, "stringData": {"k": "needle-needle"}}));
+    let made = secrets
+        .create(&PostParams::default(), &secret)
+        .await
+        .unwrap();
+    assert_eq!(made.data.unwrap()["k"].0, b"needle-needle");
+    first.stop().await;
+    let path = dir.path().join("store.db");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let needle = b"\"Opaque\"";
+    let at = bytes
+        .windows(needle.len())
+        .position(|it| it == needle)
+        .unwrap();
+    bytes[at + 1] = b'X';
+    std::fs::write(&path, bytes).unwrap();
+    let options = Options {
+        dir: dir.path().to_path_buf(),
+        ephemeral: false,
+        listen: false,
+    };
+    let error = Cluster::start(options).await.err().map(anyhow::Error::from);
+    let error = format!("{:#}", error.unwrap());
+    assert!(error.contains("is damaged"), "{error}");
+}
+
+#[tokio::test]
+async fn a_definition_serves_its_objects_at_once() {
+    let it = start().await;
+    let widgets = with_widgets(&it.client).await;
+    let made = widgets
+        .create(&PostParams::default(), &widget("a", json!({"size": 1})))
+        .await
+        .unwrap();
+    assert_eq!(made.metadata.generation, Some(1));
+    let ready = json!({"status": {"ready": true}, "spec": {"size": 9}});
+    let updated = widgets
+        .patch_status("a", &PatchParams::default(), &Patch::Merge(ready))
+        .await
+        .unwrap();
+    assert_eq!(updated.data["status"]["ready"], true);
+    assert_eq!(
+        updated.data["spec"]["size"], 1,
+        "status writes nothing else"
+    );
+    assert_eq!(updated.metadata.generation, Some(1));
+    let grown = json!({"spec": {"size": 2}, "status": {"ready": false}});
+    let grown = widgets
+        .patch("a", &PatchParams::default(), &Patch::Merge(grown))
+        .await
+        .unwrap();
+    assert_eq!(grown.data["status"]["ready"], true);
+    assert_eq!(grown.metadata.generation, Some(2));
+    let gone = widgets.get("b").await.unwrap_err();
+    assert_eq!(status(gone).message, "widgets.test.io \"b\" not found");
+    it.cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_is_completed_as_kubernetes_does() {
+    let it = start().await;
+    let jobs: Api<Job> = Api::namespaced(it.client.clone(), "default");
+    let job: Job = from(json!({
+        "metadata": {"generateName": "j-"},
+        "spec": {"template": {"spec": {
+            "restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}],
+        }}},
+    }));
+    let made = jobs.create(&PostParams::default(), &job).await.unwrap();
+    let (name, uid) = (made.name_any(), made.uid().unwrap());
+    assert_eq!(name.len(), 7);
+    let spec = made.spec.unwrap();
+    let labels = spec.template.metadata.unwrap().labels.unwrap();
+    assert_eq!(labels["batch.kubernetes.io/controller-uid"], uid);
+    assert_eq!(labels["batch.kubernetes.io/job-name"], name);
+    assert_eq!(spec.backoff_limit, Some(6));
+    it.cluster.stop().await;
+}
