@@ -5,6 +5,7 @@
 
 mod api_server;
 mod clock;
+pub mod images;
 pub mod logs;
 mod store;
 
@@ -23,12 +24,14 @@ use self::logs::LogDir;
 use self::store::Store;
 
 /// How an embedded cluster is to run.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// Where it keeps its state. Made, with mode 0700, if it is missing.
     pub dir: PathBuf,
     /// Whether objects are kept in memory only. Logs and the kubeconfig are files all the same.
     pub ephemeral: bool,
+    /// What the images of containers stand for.
+    pub images: images::Resolver,
     /// Whether it is also served by HTTPS on 127.0.0.1.
     pub listen: bool,
 }

@@ -1,6 +1,7 @@
 //! The embedded API server through the client that everything else uses.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axon::local::Cluster;
@@ -55,12 +56,16 @@ async fn start() -> Fixture {
 }
 
 async fn open(dir: &Path, ephemeral: bool) -> Cluster {
-    let options = Options {
+    Cluster::start(options(dir, ephemeral)).await.unwrap()
+}
+
+fn options(dir: &Path, ephemeral: bool) -> Options {
+    Options {
         dir: dir.to_path_buf(),
         ephemeral,
+        images: Arc::new(|image| Err(format!("no image \"{image}\" here"))),
         listen: false,
-    };
-    Cluster::start(options).await.unwrap()
+    }
 }
 
 fn from<T: DeserializeOwned>(value: Value) -> T {
@@ -407,12 +412,7 @@ async fn what_was_acknowledged_is_there_after_a_restart() {
         .create(&PostParams::default(), &config_map("a", json!({"k": "v"})))
         .await
         .unwrap();
-    let taken = Cluster::start(Options {
-        dir: dir.path().to_path_buf(),
-        ephemeral: false,
-        listen: false,
-    })
-    .await;
+    let taken = Cluster::start(options(dir.path(), false)).await;
     let taken = taken
         .err()
         .map(|it| format!("{:#}", anyhow::Error::from(it)));
@@ -459,11 +459,7 @@ async fn a_damaged_store_is_said_and_not_served() {
         .unwrap();
     bytes[at + 1] = b'X';
     std::fs::write(&path, bytes).unwrap();
-    let options = Options {
-        dir: dir.path().to_path_buf(),
-        ephemeral: false,
-        listen: false,
-    };
+    let options = options(dir.path(), false);
     let error = Cluster::start(options).await.err().map(anyhow::Error::from);
     let error = format!("{:#}", error.unwrap());
     assert!(error.contains("is damaged"), "{error}");
