@@ -10,7 +10,6 @@ use super::task::AgentType;
 use super::task::Credentials;
 use super::task::PodOverrides;
 use super::task_spawner::When;
-use super::workspace::WorkspaceSpec;
 
 /// The configuration document of `axon.yaml`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -60,12 +59,15 @@ pub struct Defaults {
     pub credentials: Option<Credentials>,
     /// Model to use, in the agent's own terms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
     pub model: Option<String>,
     /// Image to run instead of the default one of the agent type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
     pub image: Option<String>,
     /// Name of the workspace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
     pub workspace: Option<String>,
     /// Seconds after the end at which a Task is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -76,6 +78,7 @@ pub struct Defaults {
     pub pod_overrides: Option<PodOverrides>,
     /// Branch to work on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
     pub branch: Option<String>,
     /// Labels and annotations of the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -88,9 +91,14 @@ pub struct Defaults {
 pub struct WorkspaceEntry {
     /// URL of the repository. Absent: the repository that `axon.yaml` is in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 2048),
+        regex(pattern = r"^(https?://|git://|ssh://|file://|git@).+$")
+    )]
     pub repo: Option<String>,
     /// Branch, tag, or commit.
     #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 244))]
     pub reference: Option<String>,
     /// Secret with the credentials for `repo`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -106,8 +114,12 @@ pub struct WorkspaceEntry {
 pub struct SpawnerEntry {
     /// Where work comes from: exactly one source.
     pub when: When,
-    /// How often to look for work.
+    /// How often to look for work: a duration (`90s`, `1h30m`) or plain seconds; at least `10s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        regex(pattern = r"^([0-9]+|([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+)$"),
+        length(max = 32)
+    )]
     pub poll_interval: Option<String>,
     /// How many Tasks of this spawner may be unfinished at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -115,6 +127,7 @@ pub struct SpawnerEntry {
     pub max_concurrency: Option<i32>,
     /// Prompt, as a Go `text/template` over the work item. Absent: title, body and comments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 131_072))]
     pub prompt: Option<String>,
     /// Which agent runs.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
@@ -124,12 +137,15 @@ pub struct SpawnerEntry {
     pub credentials: Option<Credentials>,
     /// Model to use, in the agent's own terms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
     pub model: Option<String>,
     /// Image to run instead of the default one of the agent type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
     pub image: Option<String>,
     /// Name of the workspace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
     pub workspace: Option<String>,
     /// Seconds after the end at which a Task is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -140,6 +156,7 @@ pub struct SpawnerEntry {
     pub pod_overrides: Option<PodOverrides>,
     /// Branch to work on, as a Go `text/template` over the work item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
     pub branch: Option<String>,
     /// Labels and annotations of the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -164,9 +181,11 @@ pub struct TaskEntry {
     pub credentials: Option<Credentials>,
     /// Model to use, in the agent's own terms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
     pub model: Option<String>,
     /// Image to run instead of the default one of the agent type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
     pub image: Option<String>,
     /// Name of the workspace, or a workspace's spec.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -180,6 +199,7 @@ pub struct TaskEntry {
     pub pod_overrides: Option<PodOverrides>,
     /// Branch to work on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 244))]
     pub branch: Option<String>,
     /// Labels and annotations of the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -191,7 +211,7 @@ pub struct TaskEntry {
 #[serde(untagged)]
 pub enum WorkspaceUse {
     Name(String),
-    Inline(WorkspaceSpec),
+    Inline(WorkspaceEntry),
 }
 
 /// Labels and annotations of an object.

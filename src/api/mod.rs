@@ -15,6 +15,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 
 pub use config::Config;
+pub use schema::config_schema;
 pub use task::Task;
 pub use task_spawner::TaskSpawner;
 pub use workspace::Workspace;

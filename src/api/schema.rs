@@ -1,4 +1,4 @@
-//! Bounds for borrowed schemas.
+//! The published schema of `axon.yaml`, and bounds for borrowed schemas.
 //!
 //! A CEL rule that compares a value costs as much as the largest value the schema allows, and the
 //! API server refuses a definition whose rules may cost too much. Kubernetes' own types have no
@@ -9,14 +9,39 @@ use k8s_openapi::api::core::v1::ResourceRequirements;
 use schemars::JsonSchema;
 use schemars::Schema;
 use schemars::SchemaGenerator;
+use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
 use schemars::transform::Transform;
 use schemars::transform::transform_subschemas;
 use serde_json::Value;
+
+use super::config::Config;
 
 /// What one process argument or environment value can hold on Linux (`MAX_ARG_STRLEN`).
 const MAX_STRING: u64 = 131_072;
 /// More entries than any Pod of ours has use for.
 const MAX_ENTRIES: u64 = 128;
+
+/// The JSON Schema of a configuration document, for editors and for the loader.
+pub fn config_schema() -> Value {
+    // Draft 7 is what editors' YAML support knows best.
+    let mut settings = SchemaSettings::draft07();
+    settings
+        .transforms
+        .push(Box::new(RecursiveTransform(published)));
+    let mut schema = settings.into_generator().into_root_schema_for::<Config>();
+    schema.insert("title".into(), "Configuration of Axon (axon.yaml)".into());
+    schema.to_value()
+}
+
+/// Closes maps with known keys, and drops what only an API server understands.
+fn published(schema: &mut Schema) {
+    schema.remove("x-kubernetes-validations");
+    schema.remove("x-kubernetes-list-type");
+    if schema.get("properties").is_some() && schema.get("additionalProperties").is_none() {
+        schema.insert("additionalProperties".into(), false.into());
+    }
+}
 
 pub(super) fn env(generator: &mut SchemaGenerator) -> Schema {
     let mut schema = bounded::<Vec<EnvVar>>(generator);

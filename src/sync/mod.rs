@@ -5,6 +5,7 @@ mod decide;
 mod diff;
 pub mod guard;
 mod live;
+pub mod load;
 mod manifest;
 mod mask;
 mod observe;
@@ -12,6 +13,7 @@ mod owners;
 mod path;
 mod pipeline;
 mod probe;
+pub mod render;
 mod world;
 
 pub use guard::Allow;

@@ -2,4 +2,5 @@
 #![expect(clippy::unwrap_used, reason = "a failed fixture is a failed test")]
 
 mod api_server;
+mod generated;
 mod tidy;

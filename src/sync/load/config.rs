@@ -1,0 +1,244 @@
+//! Configuration documents: entries become objects.
+
+use crate::model::Kind;
+use crate::model::Namespace;
+use crate::model::SyncId;
+
+use super::node::Entry;
+use super::node::Mark;
+use super::node::Node;
+use super::node::Value;
+use super::object::Draft;
+use super::object::Objects;
+use super::object::Rerun;
+use super::report::Report;
+use super::schema;
+use super::schema::Holder;
+
+/// Keys that concern the whole configuration.
+const ROOT_KEYS: [&str; 4] = ["namespace", "sync", "include", "defaults"];
+/// Fields of a spawner entry that are not fields of its task template.
+const SPAWNER_KEYS: [&str; 3] = ["when", "pollInterval", "maxConcurrency"];
+
+/// Tells of keys that only the root file may have.
+pub(super) fn refuse_root_keys(document: &Node, report: &mut Report<'_>) {
+    for entry in document.entries() {
+        if ROOT_KEYS.contains(&entry.key.as_str()) {
+            let message = format!("\"{}\" can stand only in the root file", entry.key);
+            report.error(entry.mark, message);
+        }
+    }
+}
+
+/// Reads what concerns the whole configuration.
+pub(super) fn root_keys(document: &Node, objects: &mut Objects<'_>, report: &mut Report<'_>) {
+    if let Some((text, mark)) = document.text_of("namespace") {
+        match Namespace::parse(text) {
+            Ok(namespace) => objects.agree_on_namespace(namespace, mark, report),
+            Err(error) => report.error(mark, format!("\"namespace\": {error}")),
+        }
+    }
+    if let Some((text, mark)) = document.text_of("sync") {
+        match SyncId::parse(text) {
+            Ok(id) => objects.set_sync(id),
+            Err(error) => report.error(mark, format!("\"sync\": {error}")),
+        }
+    }
+    if let Some(defaults) = document.get("defaults") {
+        objects.set_defaults(defaults.clone());
+    }
+}
+
+/// A configuration document.
+pub(super) struct Config<'d> {
+    document: &'d Node,
+}
+
+impl<'d> Config<'d> {
+    pub(super) fn new(document: &'d Node) -> Self {
+        Self { document }
+    }
+
+    /// Declares the entries.
+    pub(super) fn declare(&self, objects: &mut Objects<'_>, report: &mut Report<'_>) {
+        objects.saw_config();
+        schema::check_config(self.document, report);
+        for entry in self.entries("workspaces") {
+            let (metadata, spec) = apart(&entry.value);
+            workspace(entry, metadata, spec, objects, report);
+        }
+        for entry in self.entries("spawners") {
+            if let Some(filled) = objects.filled(entry, report) {
+                spawner(entry, &filled, objects, report);
+            }
+        }
+        for entry in self.entries("tasks") {
+            if let Some(filled) = objects.filled(entry, report) {
+                task(entry, &filled, objects, report);
+            }
+        }
+    }
+
+    /// The entries under `key` that are maps; of others the schema tells.
+    fn entries(&self, key: &str) -> impl Iterator<Item = &'d Entry> + use<'d> {
+        let entries = self.document.entry(key).map(|map| map.value.entries());
+        let entries = entries.unwrap_or_default().iter();
+        entries.filter(|entry| matches!(entry.value.value, Value::Map(_)))
+    }
+}
+
+/// The metadata of an entry, and its other fields.
+fn apart(entry: &Node) -> (Option<&Node>, Vec<Entry>) {
+    let others = entry.entries().iter().filter(|it| it.key != "metadata");
+    (entry.get("metadata"), others.cloned().collect())
+}
+
+fn workspace(
+    entry: &Entry,
+    metadata: Option<&Node>,
+    mut spec: Vec<Entry>,
+    objects: &mut Objects<'_>,
+    report: &mut Report<'_>,
+) {
+    spec.retain(|field| field.key != "repo" || !matches!(field.value.value, Value::Null));
+    if !spec.iter().any(|field| field.key == "repo") {
+        match objects.source_url() {
+            Some(url) => spec.push(field(entry.mark, "repo", Node::text(entry.mark, url))),
+            None => report.error_with(
+                entry.mark,
+                format!("workspace \"{}\" has no \"repo\"", entry.key),
+                Some("this directory has no git remote \"origin\" to take it from".to_owned()),
+            ),
+        }
+    }
+    let draft = Draft {
+        kind: Kind::Workspace,
+        name: (&entry.key, entry.mark),
+        metadata,
+        spec: map(entry.mark, spec),
+        rerun: None,
+        holder: holder(entry),
+    };
+    objects.declare(&draft, report);
+}
+
+fn spawner(entry: &Entry, filled: &Node, objects: &mut Objects<'_>, report: &mut Report<'_>) {
+    let (metadata, fields) = apart(filled);
+    let mut spec = Vec::new();
+    let mut template = Vec::new();
+    for mut field in fields {
+        if SPAWNER_KEYS.contains(&field.key.as_str()) {
+            spec.push(field);
+            continue;
+        }
+        match field.key.as_str() {
+            "prompt" => "promptTemplate".clone_into(&mut field.key),
+            "workspace" => field = reference(field),
+            _ => {}
+        }
+        template.push(field);
+    }
+    spec.push(field(entry.mark, "taskTemplate", map(entry.mark, template)));
+    let draft = Draft {
+        kind: Kind::TaskSpawner,
+        name: (&entry.key, entry.mark),
+        metadata,
+        spec: map(entry.mark, spec),
+        rerun: None,
+        holder: holder(entry),
+    };
+    objects.declare(&draft, report);
+}
+
+fn task(entry: &Entry, filled: &Node, objects: &mut Objects<'_>, report: &mut Report<'_>) {
+    let (metadata, fields) = apart(filled);
+    let mut rerun = None;
+    let mut spec = Vec::new();
+    for field in fields {
+        match (field.key.as_str(), &field.value.value) {
+            ("rerun", Value::Number(number)) => {
+                let number = number.as_u64().and_then(|it| u32::try_from(it).ok());
+                rerun = number.map(|number| Rerun {
+                    number,
+                    mark: field.mark,
+                });
+            }
+            ("rerun", _) => {}
+            ("workspace", Value::Map(_)) => {
+                let (metadata, inline) = apart(&field.value);
+                let named = Entry {
+                    key: entry.key.clone(),
+                    ..field.clone()
+                };
+                workspace(&named, metadata, inline, objects, report);
+                let name = Node::text(field.mark, &entry.key);
+                spec.push(reference(Entry {
+                    value: name,
+                    ..field
+                }));
+            }
+            ("workspace", _) => spec.push(reference(field)),
+            _ => spec.push(field),
+        }
+    }
+    let draft = Draft {
+        kind: Kind::Task,
+        name: (&entry.key, entry.mark),
+        metadata,
+        spec: map(entry.mark, spec),
+        rerun,
+        holder: holder(entry),
+    };
+    objects.declare(&draft, report);
+}
+
+fn holder(entry: &Entry) -> Holder<'_> {
+    Holder {
+        name: &entry.key,
+        mark: entry.mark,
+        is_entry: true,
+    }
+}
+
+/// `workspace: NAME` as `workspaceRef: {name: NAME}`.
+fn reference(workspace: Entry) -> Entry {
+    let Entry { mark, value, .. } = workspace;
+    let value = match value.value {
+        Value::Null | Value::Broken => value,
+        _ => map(value.mark, vec![field(mark, "name", value)]),
+    };
+    field(mark, "workspaceRef", value)
+}
+
+fn field(mark: Mark, key: &str, value: Node) -> Entry {
+    let key = key.to_owned();
+    Entry { key, mark, value }
+}
+
+fn map(mark: Mark, entries: Vec<Entry>) -> Node {
+    let value = Value::Map(entries);
+    Node { mark, value }
+}
+
+/// `entry` with what it leaves out taken from `defaults`. Maps merge key by key, except
+/// `credentials`; everything else is taken whole. A key that is set to nothing stays nothing.
+pub(super) fn fill(entry: &Node, defaults: &Node) -> Node {
+    let (Value::Map(own), Value::Map(others)) = (&entry.value, &defaults.value) else {
+        return entry.clone();
+    };
+    let mut filled: Vec<Entry> = Vec::with_capacity(own.len() + others.len());
+    for field in own {
+        let default = others.iter().find(|other| other.key == field.key);
+        let value = match default {
+            Some(default) if field.key != "credentials" => fill(&field.value, &default.value),
+            Some(_) | None => field.value.clone(),
+        };
+        filled.push(Entry {
+            value,
+            ..field.clone()
+        });
+    }
+    let left_out = |other: &&Entry| !own.iter().any(|field| field.key == other.key);
+    filled.extend(others.iter().filter(left_out).cloned());
+    map(entry.mark, filled)
+}

@@ -1,0 +1,116 @@
+//! Plain manifests, as for kubectl. `defaults` do not touch them.
+
+use crate::model::Kind;
+use crate::model::Namespace;
+
+use super::node::Entry;
+use super::node::Node;
+use super::node::Value;
+use super::object::Draft;
+use super::object::Objects;
+use super::report::Report;
+use super::report::suggest;
+use super::schema::Holder;
+use super::schema::got;
+use super::yaml::brief;
+
+/// Keys of a manifest; `status` is the cluster's and left out.
+const KEYS: [&str; 4] = ["apiVersion", "kind", "metadata", "spec"];
+/// Keys of the metadata that a configuration can set.
+const METADATA_KEYS: [&str; 4] = ["name", "namespace", "labels", "annotations"];
+/// What a cluster adds to an object; it comes with `kubectl get -o yaml`.
+const OF_THE_CLUSTER: [&str; 7] = [
+    "creationTimestamp",
+    "generation",
+    "managedFields",
+    "resourceVersion",
+    "selfLink",
+    "status",
+    "uid",
+];
+
+/// Declares the object of a manifest.
+pub(super) fn declare(
+    kind: Kind,
+    document: &Node,
+    objects: &mut Objects<'_>,
+    report: &mut Report<'_>,
+) {
+    check_keys(document.entries(), &KEYS, report);
+    let Some(metadata) = map_under("metadata", document, report) else {
+        return;
+    };
+    check_keys(metadata.entries(), &METADATA_KEYS, report);
+    if let Some(namespace) = metadata.get("namespace") {
+        check_namespace(namespace, objects, report);
+    }
+    let Some(name) = metadata.get("name") else {
+        let mark = document
+            .entry("metadata")
+            .map_or(document.mark, |it| it.mark);
+        return report.error(mark, "\"name\" is missing in \"metadata\"");
+    };
+    let Some(text) = name.as_text() else {
+        let message = format!("\"name\" must be text, got {}", got(name));
+        return report.error(name.mark, message);
+    };
+    let Some(spec) = map_under("spec", document, report) else {
+        return;
+    };
+    let draft = Draft {
+        kind,
+        name: (text, name.mark),
+        metadata: Some(metadata),
+        spec: spec.clone(),
+        rerun: None,
+        holder: Holder {
+            name: "spec",
+            mark: document.entry("spec").map_or(spec.mark, |it| it.mark),
+            is_entry: false,
+        },
+    };
+    objects.declare(&draft, report);
+}
+
+fn map_under<'d>(key: &str, document: &'d Node, report: &mut Report<'_>) -> Option<&'d Node> {
+    let Some(node) = document.get(key) else {
+        report.error(document.mark, format!("\"{key}\" is missing"));
+        return None;
+    };
+    match node.value {
+        Value::Map(_) => Some(node),
+        Value::Broken => None,
+        _ => {
+            let message = format!("\"{key}\" must be a map, got {}", got(node));
+            report.error(node.mark, message);
+            None
+        }
+    }
+}
+
+fn check_keys(entries: &[Entry], known: &[&str], report: &mut Report<'_>) {
+    for entry in entries {
+        let key = entry.key.as_str();
+        if known.contains(&key) {
+            continue;
+        }
+        if OF_THE_CLUSTER.contains(&key) {
+            let message = format!("\"{key}\" is set by the cluster and left out here");
+            report.warning(entry.mark, message, Some("remove it".to_owned()));
+            continue;
+        }
+        let message = format!("unknown key \"{}\"", brief(key));
+        report.error_with(entry.mark, message, suggest(key, known.iter().copied()));
+    }
+}
+
+fn check_namespace(namespace: &Node, objects: &mut Objects<'_>, report: &mut Report<'_>) {
+    let Some(text) = namespace.as_text() else {
+        let message = format!("\"namespace\" must be text, got {}", got(namespace));
+        return report.error(namespace.mark, message);
+    };
+    match Namespace::parse(text) {
+        Ok(parsed) => objects.agree_on_namespace(parsed, namespace.mark, report),
+        Err(error) => report.error(namespace.mark, format!("\"namespace\": {error}")),
+    }
+}

@@ -1,0 +1,73 @@
+//! What a schema cannot tell of a spec: schedules, durations, templates, URLs, and fields that need
+//! each other.
+
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+use serde_json::json;
+
+use crate::api::task::TaskSpec;
+use crate::api::task_spawner::TaskSpawnerSpec;
+use crate::model::Kind;
+use crate::model::repo_url::RepoUrl;
+use crate::model::spawner::Spawner;
+use crate::model::task;
+
+use super::node::Mark;
+use super::node::Node;
+use super::report::Report;
+
+/// Checks a spec that the schema has been asked about; `at` is where the object begins.
+pub(super) fn check(kind: Kind, spec: &Node, at: Mark, report: &mut Report<'_>) {
+    let problems = match kind {
+        Kind::Workspace => return check_workspace(spec, report),
+        Kind::Task => {
+            let stand_ins =
+                json!({"type": "claude-code", "prompt": "-", "credentials": {"type": "none"}});
+            typed(spec, &stand_ins, report).map(|spec: TaskSpec| task::validate(&spec))
+        }
+        Kind::TaskSpawner => {
+            let stand_ins = json!({
+                "when": {"cron": {"schedule": "@daily"}},
+                "taskTemplate": {"type": "claude-code", "credentials": {"type": "none"}},
+            });
+            let spec = typed(spec, &stand_ins, report);
+            spec.map(|spec: TaskSpawnerSpec| Spawner::validate(&spec).err().unwrap_or_default())
+        }
+    };
+    for problem in problems.into_iter().flatten() {
+        let mark = spec.place_of(&problem.pointer).unwrap_or(at);
+        report.add(mark, problem);
+    }
+}
+
+/// The spec as its type. What was already reported is left out or stood in for, so that the rest
+/// is checked too; nothing where that does not do.
+fn typed<T: DeserializeOwned>(spec: &Node, stand_ins: &Json, report: &Report<'_>) -> Option<T> {
+    let mut json = spec.to_json_without(&|mark| report.is_refused(mark));
+    stand_in(&mut json, stand_ins);
+    serde_json::from_value(json).ok()
+}
+
+fn stand_in(json: &mut Json, stand_ins: &Json) {
+    let (Some(fields), Some(others)) = (json.as_object_mut(), stand_ins.as_object()) else {
+        return;
+    };
+    for (key, other) in others {
+        match fields.get_mut(key) {
+            None => {
+                fields.insert(key.clone(), other.clone());
+            }
+            Some(inner) if key == "taskTemplate" => stand_in(inner, other),
+            Some(_) => {}
+        }
+    }
+}
+
+fn check_workspace(spec: &Node, report: &mut Report<'_>) {
+    let Some((text, mark)) = spec.text_of("repo") else {
+        return;
+    };
+    if let Err(error) = RepoUrl::parse(text) {
+        report.error(mark, error.to_string());
+    }
+}

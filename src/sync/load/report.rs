@@ -1,0 +1,245 @@
+//! Collects what is wrong, in the words and with the lines that a person is shown.
+
+use std::collections::HashSet;
+
+use crate::model::Diagnostic;
+use crate::model::Problem;
+use crate::model::RepoPath;
+use crate::model::problem::Place;
+use crate::model::problem::Severity;
+
+use super::node::Mark;
+
+/// Most problems that are told: nobody reads more, and a hostile file must not fill memory.
+pub(super) const MAX_DIAGNOSTICS: usize = 100;
+/// Longest part of a line that is shown.
+const MAX_LINE: usize = 160;
+/// Longest word that is compared with known words.
+const MAX_WORD: usize = 64;
+/// Most known words that are listed.
+const MAX_KNOWN: usize = 12;
+
+/// One input file, as text.
+pub(super) struct Source<'a> {
+    pub(super) path: &'a RepoPath,
+    /// Empty where the file is not text.
+    pub(super) text: &'a str,
+    /// Byte offsets at which lines begin.
+    lines: Vec<usize>,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn new(path: &'a RepoPath, text: &'a str) -> Self {
+        let after_breaks = text.match_indices('\n').map(|(at, _)| at + 1);
+        let lines = std::iter::once(0).chain(after_breaks).collect();
+        Self { path, text, lines }
+    }
+
+    /// A line, fit to be shown: cut, without control characters and without credentials in URLs.
+    fn line(&self, number: usize) -> String {
+        let Some(&start) = self.lines.get(number.saturating_sub(1)) else {
+            return String::new();
+        };
+        let line = self.text[start..].lines().next().unwrap_or_default();
+        let shown = line.chars().take(MAX_LINE);
+        let shown = shown.map(|c| if c.is_control() { ' ' } else { c });
+        without_credentials(&shown.collect::<String>())
+    }
+}
+
+/// What is wrong so far.
+pub(super) struct Report<'a> {
+    sources: Vec<Source<'a>>,
+    found: Vec<(Mark, Diagnostic)>,
+    seen: HashSet<(Mark, String)>,
+    /// Places of errors, told or not.
+    refused: HashSet<Mark>,
+    untold: usize,
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(sources: Vec<Source<'a>>) -> Self {
+        Self {
+            sources,
+            found: Vec::new(),
+            seen: HashSet::new(),
+            refused: HashSet::new(),
+            untold: 0,
+        }
+    }
+
+    pub(super) fn text(&self, file: usize) -> &'a str {
+        self.sources[file].text
+    }
+
+    pub(super) fn place(&self, mark: Mark) -> Place {
+        Place {
+            file: self.sources[mark.file].path.clone(),
+            line: mark.line,
+            column: mark.column,
+        }
+    }
+
+    /// Whether another problem would still be told: what costs time to word can ask first.
+    pub(super) fn has_room(&self) -> bool {
+        self.found.len() < MAX_DIAGNOSTICS
+    }
+
+    pub(super) fn has_errors(&self) -> bool {
+        !self.refused.is_empty()
+    }
+
+    /// Whether an error was found at this very place.
+    pub(super) fn is_refused(&self, mark: Mark) -> bool {
+        self.refused.contains(&mark)
+    }
+
+    pub(super) fn error(&mut self, mark: Mark, message: impl Into<String>) {
+        self.add(mark, Problem::error("", message));
+    }
+
+    pub(super) fn error_with(
+        &mut self,
+        mark: Mark,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) {
+        let mut problem = Problem::error("", message);
+        problem.hint = hint;
+        self.add(mark, problem);
+    }
+
+    pub(super) fn warning(&mut self, mark: Mark, message: impl Into<String>, hint: Option<String>) {
+        let mut problem = Problem::error("", message);
+        problem.severity = Severity::Warning;
+        problem.hint = hint;
+        self.add(mark, problem);
+    }
+
+    /// Adds a problem, unless the same was said of the same place before.
+    pub(super) fn add(&mut self, mark: Mark, problem: Problem) {
+        let is_error = problem.severity == Severity::Error;
+        if is_error {
+            self.refused.insert(mark);
+        }
+        if self.seen.contains(&(mark, problem.message.clone())) {
+            return;
+        }
+        if !self.has_room() {
+            self.untold += usize::from(is_error);
+            return;
+        }
+        self.seen.insert((mark, problem.message.clone()));
+        let diagnostic = Diagnostic {
+            place: self.place(mark),
+            message: problem.message,
+            hint: problem.hint,
+            severity: problem.severity,
+            line_text: self.sources[mark.file].line(mark.line),
+        };
+        self.found.push((mark, diagnostic));
+    }
+
+    /// All that was found, in the order of files and lines.
+    pub(super) fn into_diagnostics(mut self) -> Vec<Diagnostic> {
+        self.found.sort_by_key(|(mark, _)| *mark);
+        let mut told: Vec<_> = self.found.into_iter().map(|(_, told)| told).collect();
+        if let (Some(last), true) = (told.last(), self.untold > 0) {
+            told.push(Diagnostic {
+                place: last.place.clone(),
+                message: format!("{} more problems are not shown", self.untold),
+                hint: None,
+                severity: Severity::Error,
+                line_text: String::new(),
+            });
+        }
+        told
+    }
+}
+
+/// "did you mean", or the known words where none is near.
+pub(super) fn suggest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<String> {
+    let known: Vec<&str> = known.collect();
+    if let Some(near) = nearest(word, &known) {
+        return Some(format!("did you mean \"{near}\"?"));
+    }
+    if known.is_empty() {
+        return None;
+    }
+    let mut listed = quoted(known.iter().take(MAX_KNOWN).copied());
+    if known.len() > MAX_KNOWN {
+        listed.push_str(", …");
+    }
+    Some(format!("known here: {listed}"))
+}
+
+/// The known word that `word` was most likely meant to be.
+fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+    if word.len() > MAX_WORD {
+        return None;
+    }
+    let word = word.to_lowercase();
+    let distance = |other: &str| strsim::damerau_levenshtein(&word, &other.to_lowercase());
+    let (near, off) = known
+        .iter()
+        .filter(|other| other.len() <= MAX_WORD)
+        .map(|other| (*other, distance(other)))
+        .min_by_key(|(_, off)| *off)?;
+    // A third of the letters may be wrong, and at least one.
+    (off <= (near.chars().count() / 3).max(1)).then_some(near)
+}
+
+/// `"a", "b"`.
+pub(super) fn quoted<'k>(words: impl Iterator<Item = &'k str>) -> String {
+    let words: Vec<String> = words.map(|word| format!("\"{word}\"")).collect();
+    words.join(", ")
+}
+
+/// `text` with what stands between `://` and `@` in a URL replaced.
+fn without_credentials(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + "://".len());
+        clean.push_str(before);
+        let end = after
+            .find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '/'))
+            .unwrap_or(after.len());
+        rest = match after[..end].rfind('@') {
+            Some(at) => {
+                clean.push('…');
+                &after[at..]
+            }
+            None => after,
+        };
+    }
+    clean.push_str(rest);
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_show_no_credentials() {
+        let check = |text: &str, expected: &str| assert_eq!(without_credentials(text), expected);
+        check(
+            "repo: https://bob:hunter2@host/a and https://b/c",
+            "repo: https://…@host/a and https://b/c",
+        );
+        check("ssh://git@host/a", "ssh://…@host/a");
+        check("x: git@host:a", "x: git@host:a");
+    }
+
+    #[test]
+    fn suggestions() {
+        let check = |word: &str, expected: Option<&str>| {
+            assert_eq!(nearest(word, &["prompt", "branch", "type"]), expected);
+        };
+        check("promt", Some("prompt"));
+        check("Prompt", Some("prompt"));
+        check("tpye", Some("type"));
+        check("image", None);
+    }
+}

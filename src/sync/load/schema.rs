@@ -1,0 +1,412 @@
+//! Checks trees against the schemas that are generated from the wire types, in plain words.
+//!
+//! The same schemas are published for editors and given to the API server. Only what a schema can
+//! say about one value is checked here; patterns are not: the parsers of `model` say better what
+//! they expected.
+
+use std::sync::LazyLock;
+
+use serde_json::Value as Json;
+
+use crate::api;
+use crate::model::Kind;
+
+use super::node::Entry;
+use super::node::Mark;
+use super::node::Node;
+use super::node::Value;
+use super::report::Report;
+use super::report::quoted;
+use super::report::suggest;
+use super::yaml::brief;
+
+/// The schema of a configuration document.
+static CONFIG: LazyLock<Json> = LazyLock::new(api::config_schema);
+/// The schemas of the kinds' specs.
+static SPECS: LazyLock<[(Kind, Json); 3]> =
+    LazyLock::new(|| Kind::ALL.map(|kind| (kind, spec_schema(kind))));
+
+/// Checks a configuration document.
+pub(super) fn check_config(document: &Node, report: &mut Report<'_>) {
+    let walk = Walk {
+        root: &CONFIG,
+        holder: None,
+    };
+    walk.check(&CONFIG, document, &Name::root(document.mark), report);
+}
+
+/// Checks the spec of an object.
+pub(super) fn check_spec(kind: Kind, spec: &Node, holder: &Holder<'_>, report: &mut Report<'_>) {
+    let schema = SPECS.iter().find(|(of, _)| *of == kind);
+    if let Some((_, schema)) = schema {
+        let walk = Walk {
+            root: schema,
+            holder: Some(holder),
+        };
+        walk.check(schema, spec, &Name::root(holder.mark), report);
+    }
+}
+
+/// What a person wrote a spec as.
+pub(super) struct Holder<'h> {
+    /// The name of the entry; `spec` in a manifest.
+    pub(super) name: &'h str,
+    /// Where what is missing is told.
+    pub(super) mark: Mark,
+    /// Whether `defaults` fill it, and the template of a spawner is flat in it.
+    pub(super) is_entry: bool,
+}
+
+fn spec_schema(kind: Kind) -> Json {
+    let crds = api::crds().into_iter();
+    let mut of_kind = crds.filter(|crd| crd.spec.names.kind == kind.as_str());
+    let version = of_kind
+        .next()
+        .and_then(|crd| crd.spec.versions.into_iter().next());
+    let schema = version.and_then(|it| it.schema?.open_api_v3_schema);
+    let spec = schema.and_then(|schema| schema.properties?.remove("spec"));
+    serde_json::to_value(spec).unwrap_or_default()
+}
+
+/// Required fields that `defaults` may set.
+const DEFAULTABLE: [&str; 2] = ["type", "credentials"];
+/// What is told of one.
+const OR_DEFAULTS: &str = "set it here, or for all entries under \"defaults\"";
+
+/// What a value is called in messages, and where something missing in it is told.
+struct Name<'n> {
+    key: &'n str,
+    is_item: bool,
+    at: Mark,
+}
+
+impl Name<'_> {
+    fn root(at: Mark) -> Self {
+        Self {
+            key: "",
+            is_item: false,
+            at,
+        }
+    }
+
+    fn subject(&self) -> String {
+        match (self.key, self.is_item) {
+            ("", _) => "this".to_owned(),
+            (key, true) => format!("each item of \"{key}\""),
+            (key, false) => format!("\"{}\"", brief(key)),
+        }
+    }
+}
+
+struct Walk<'s> {
+    root: &'s Json,
+    holder: Option<&'s Holder<'s>>,
+}
+
+impl Walk<'_> {
+    fn check(&self, schema: &Json, node: &Node, name: &Name<'_>, report: &mut Report<'_>) {
+        let schema = self.resolved(schema);
+        if matches!(node.value, Value::Broken) {
+            return;
+        }
+        let either = ["anyOf", "oneOf"]
+            .iter()
+            .find_map(|key| schema[*key].as_array());
+        if let Some(branches) = either {
+            return self.check_either(branches, schema, node, name, report);
+        }
+        for part in schema["allOf"].as_array().into_iter().flatten() {
+            self.check(part, node, name, report);
+        }
+        if let Some(expected) = mismatch(schema, node) {
+            let message = format!("{} must be {expected}, got {}", name.subject(), got(node));
+            return report.error_with(node.mark, message, type_hint(&expected, node));
+        }
+        if let Some(allowed) = choices(schema)
+            && !matches!(node.value, Value::Null)
+        {
+            return check_choice(&allowed, node, name, report);
+        }
+        match &node.value {
+            Value::Map(entries) => self.check_map(schema, entries, name, report),
+            Value::List(items) => {
+                let item = Name {
+                    is_item: true,
+                    ..*name
+                };
+                check_size(schema, "maxItems", items.len(), "items", node, name, report);
+                for one in items {
+                    self.check(&schema["items"], one, &item, report);
+                }
+            }
+            Value::Text(text) => check_length(schema, text, node, name, report),
+            Value::Number(number) => check_range(schema, number.as_f64(), node, name, report),
+            Value::Null | Value::Bool(_) | Value::Odd(_) | Value::Broken => {}
+        }
+    }
+
+    fn resolved<'v>(&'v self, schema: &'v Json) -> &'v Json {
+        let reference = schema["$ref"].as_str().and_then(|it| it.strip_prefix('#'));
+        reference
+            .and_then(|pointer| self.root.pointer(pointer))
+            .unwrap_or(schema)
+    }
+
+    /// One of several schemas: the one of the value's type decides.
+    fn check_either(
+        &self,
+        branches: &[Json],
+        whole: &Json,
+        node: &Node,
+        name: &Name<'_>,
+        report: &mut Report<'_>,
+    ) {
+        if let Some(allowed) = choices(whole) {
+            return check_choice(&allowed, node, name, report);
+        }
+        let branches = branches.iter().map(|branch| self.resolved(branch));
+        let mut expected = Vec::new();
+        for branch in branches {
+            match mismatch(branch, node) {
+                None => return self.check(branch, node, name, report),
+                Some(other) if other != NOTHING => expected.push(other),
+                Some(_) => {}
+            }
+        }
+        let expected = expected.join(" or ");
+        let message = format!("{} must be {expected}, got {}", name.subject(), got(node));
+        report.error_with(node.mark, message, type_hint(&expected, node));
+    }
+
+    fn check_map(
+        &self,
+        schema: &Json,
+        entries: &[Entry],
+        name: &Name<'_>,
+        report: &mut Report<'_>,
+    ) {
+        let known = schema["properties"].as_object();
+        let others = &schema["additionalProperties"];
+        for entry in entries {
+            let of_key = known.and_then(|known| known.get(&entry.key));
+            let inner = Name {
+                key: &entry.key,
+                is_item: false,
+                at: entry.mark,
+            };
+            match (of_key, known) {
+                (Some(schema), _) => self.check(schema, &entry.value, &inner, report),
+                (None, _) if others.is_object() => {
+                    self.check(others, &entry.value, &inner, report);
+                }
+                (None, Some(known)) => unknown_key(entry, known.keys(), report),
+                (None, None) => {}
+            }
+        }
+        for required in schema["required"].as_array().into_iter().flatten() {
+            let required = required.as_str().unwrap_or_default();
+            if entries.iter().any(|entry| entry.key == required) {
+                continue;
+            }
+            let is_entry = self.holder.is_some_and(|holder| holder.is_entry);
+            let holder = match (name.key, self.holder) {
+                ("", Some(holder)) => holder.name,
+                ("taskTemplate", Some(holder)) if is_entry => holder.name,
+                (key, _) => key,
+            };
+            let message = match holder {
+                "" => format!("\"{required}\" is missing"),
+                _ => format!("\"{required}\" is missing in \"{}\"", brief(holder)),
+            };
+            let or_else = is_entry && DEFAULTABLE.contains(&required);
+            let hint = or_else.then(|| OR_DEFAULTS.to_owned());
+            report.error_with(name.at, message, hint);
+        }
+    }
+}
+
+fn unknown_key<'k>(
+    entry: &Entry,
+    known: impl Iterator<Item = &'k String>,
+    report: &mut Report<'_>,
+) {
+    let message = format!("unknown key \"{}\"", brief(&entry.key));
+    let hint = report
+        .has_room()
+        .then(|| suggest(&entry.key, known.map(String::as_str)));
+    report.error_with(entry.mark, message, hint.flatten());
+}
+
+const TEXT: &str = "text";
+const NOTHING: &str = "left out";
+
+/// What the schema expects, where the value is something else.
+fn mismatch(schema: &Json, node: &Node) -> Option<String> {
+    if schema["x-kubernetes-int-or-string"] == true {
+        let fits = matches!(node.value, Value::Text(_) | Value::Number(_));
+        return (!fits).then(|| "a number or text".to_owned());
+    }
+    let types: Vec<&str> = match &schema["type"] {
+        Json::String(one) => vec![one],
+        Json::Array(several) => several.iter().filter_map(Json::as_str).collect(),
+        _ => return None,
+    };
+    let nullable = types.contains(&"null") || schema["nullable"] == true;
+    let fits = |kind: &&str| match (*kind, &node.value) {
+        ("object", Value::Map(_))
+        | ("array", Value::List(_))
+        | ("string", Value::Text(_))
+        | ("boolean", Value::Bool(_))
+        | ("number", Value::Number(_)) => true,
+        ("integer", Value::Number(number)) => number.is_i64() || number.is_u64(),
+        _ => false,
+    };
+    if types.iter().any(fits) || (nullable && matches!(node.value, Value::Null)) {
+        return None;
+    }
+    let words = types.iter().map(|kind| match *kind {
+        "object" => "a map",
+        "array" => "a list",
+        "string" => TEXT,
+        "boolean" => "true or false",
+        "integer" => "a whole number",
+        "number" => "a number",
+        _ => NOTHING,
+    });
+    let mut words: Vec<&str> = words.collect();
+    if words.len() > 1 {
+        words.retain(|word| *word != NOTHING);
+    }
+    Some(words.join(" or "))
+}
+
+/// The value, as it is told beside what was expected.
+pub(super) fn got(node: &Node) -> String {
+    match &node.value {
+        Value::Null | Value::Broken => "nothing".to_owned(),
+        Value::Bool(value) => value.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::Odd(text) => brief(text),
+        Value::Text(text) => format!("the text \"{}\"", brief(text)),
+        Value::List(_) => "a list".to_owned(),
+        Value::Map(_) => "a map".to_owned(),
+    }
+}
+
+/// How to write what was expected.
+fn type_hint(expected: &str, node: &Node) -> Option<String> {
+    let text = expected.contains(TEXT);
+    match &node.value {
+        Value::Number(_) | Value::Bool(_) | Value::Odd(_) if text => {
+            Some("put it in quotes".to_owned())
+        }
+        Value::Odd(_) => Some("write it as a decimal number".to_owned()),
+        Value::Text(word) if expected == "true or false" => {
+            match word.to_ascii_lowercase().as_str() {
+                "yes" | "y" | "on" | "true" => Some("write true".to_owned()),
+                "no" | "n" | "off" | "false" => Some("write false".to_owned()),
+                _ => None,
+            }
+        }
+        Value::Text(word) if expected.contains("number") && word.parse::<f64>().is_ok() => {
+            Some("remove the quotes".to_owned())
+        }
+        Value::Text(_) | Value::Number(_) if expected == "a list" => {
+            Some("write a list of one as [value]".to_owned())
+        }
+        Value::Null if expected == "a map" || expected == "a list" => {
+            Some("remove the key, or give it a value".to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// The values that a schema allows, where it lists them.
+fn choices(schema: &Json) -> Option<Vec<&str>> {
+    if let Some(one) = schema["const"].as_str() {
+        return Some(vec![one]);
+    }
+    if let Some(listed) = schema["enum"].as_array() {
+        return Some(listed.iter().filter_map(Json::as_str).collect());
+    }
+    let described = schema["oneOf"].as_array()?;
+    described.iter().map(|one| one["const"].as_str()).collect()
+}
+
+fn check_choice(allowed: &[&str], node: &Node, name: &Name<'_>, report: &mut Report<'_>) {
+    let text = node.as_text();
+    if text.is_some_and(|text| allowed.contains(&text)) {
+        return;
+    }
+    let listed = quoted(allowed.iter().copied());
+    let listed = match allowed {
+        [_] => listed,
+        _ => format!("one of {listed}"),
+    };
+    let message = format!("{} must be {listed}, got {}", name.subject(), got(node));
+    let hint = text.and_then(|text| suggest(text, allowed.iter().copied()));
+    // The message lists the known words already.
+    let hint = hint.filter(|hint| hint.starts_with("did"));
+    report.error_with(node.mark, message, hint);
+}
+
+fn check_length(schema: &Json, text: &str, node: &Node, name: &Name<'_>, report: &mut Report<'_>) {
+    if schema["minLength"].as_u64().is_some_and(|least| least > 0) && text.is_empty() {
+        report.error(node.mark, format!("{} must not be empty", name.subject()));
+    }
+    if schema["maxLength"].is_u64() {
+        let length = text.chars().count();
+        check_size(
+            schema,
+            "maxLength",
+            length,
+            "characters",
+            node,
+            name,
+            report,
+        );
+    }
+}
+
+fn check_size(
+    schema: &Json,
+    limit: &str,
+    size: usize,
+    of: &str,
+    node: &Node,
+    name: &Name<'_>,
+    report: &mut Report<'_>,
+) {
+    let most = schema[limit].as_u64().unwrap_or(u64::MAX);
+    if size as u64 > most {
+        let subject = name.subject();
+        let message = format!("{subject} must have at most {most} {of}, has {size}");
+        report.error(node.mark, message);
+    }
+}
+
+fn check_range(
+    schema: &Json,
+    value: Option<f64>,
+    node: &Node,
+    name: &Name<'_>,
+    report: &mut Report<'_>,
+) {
+    let Some(value) = value else { return };
+    let (least_of_format, most_of_format) = match schema["format"].as_str() {
+        Some("int32") => (f64::from(i32::MIN), f64::from(i32::MAX)),
+        Some("uint32") => (0.0, f64::from(u32::MAX)),
+        _ => (f64::MIN, f64::MAX),
+    };
+    let least = schema["minimum"].as_f64().unwrap_or(least_of_format);
+    let most = schema["maximum"].as_f64().unwrap_or(most_of_format);
+    let bound = if value < least {
+        format!("at least {least}")
+    } else if value > most {
+        format!("at most {most}")
+    } else {
+        return;
+    };
+    let message = format!("{} must be {bound}, got {}", name.subject(), got(node));
+    report.error(node.mark, message);
+}
