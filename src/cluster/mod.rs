@@ -4,6 +4,7 @@
 //! a bounded answer. Nothing here decides anything.
 
 mod error;
+mod install;
 mod object;
 mod transport;
 
@@ -26,6 +27,7 @@ use crate::model::plan::LiveId;
 use crate::model::plan::Manifest;
 
 pub use error::Error;
+pub use install::install;
 pub use object::Object;
 use transport::Call;
 
