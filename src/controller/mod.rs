@@ -4,9 +4,11 @@
 //! the embedded one they do not know. Nothing here may rest on being the only controller: leader
 //! election saves work, the API server's own checks keep a run from happening twice.
 
+mod clock;
+mod events;
 mod images;
 mod options;
-pub mod task;
+mod task;
 
 use kube::Api;
 use kube::Client;
@@ -43,7 +45,7 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
 /// A cluster without our definitions is said at once: the watches would wait for them for ever.
 async fn check_installed(client: &Client, options: &Options) -> Result<(), Error> {
     let tasks: Api<api::Task> = options.scope(client);
-    match tasks.list_metadata(&ListParams::default().limit(1)).await {
+    match tasks.list(&ListParams::default().limit(1)).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => Err(Error::NotInstalled),
         Err(error) => Err(Error::Reach(error)),

@@ -1,11 +1,97 @@
 //! The Task controller: one Task, one Job, one Pod, one run.
+//!
+//! `reconcile` tells the story: `gather` looks, `decide` (pure) says what is next, `start` and
+//! `status` do it. A finished Task is left as it is until its time to live has passed.
 
+mod backoff;
+mod build;
+mod decide;
+#[cfg(test)]
+mod fixture;
+mod gather;
+mod needs;
+mod news;
+mod notices;
+mod outcome;
+mod reason;
+mod reconcile;
+mod record;
+mod start;
+mod status;
+mod watch;
+
+use std::sync::Arc;
+
+use futures::StreamExt as _;
 use kube::Client;
+use kube::core::DeserializeGuard;
+use kube::runtime::Controller;
+use kube::runtime::controller;
+use kube::runtime::controller::Action;
+use kube::runtime::watcher;
 use tokio_util::sync::CancellationToken;
 
+use self::backoff::Backoff;
+use self::gather::Caches;
+use self::reconcile::Context;
+use self::reconcile::Error;
 use super::options::Options;
+use crate::api::Task;
+use crate::api::Workspace;
 
-/// Runs the Task controller until `stop` is cancelled.
-pub(super) async fn run(_client: Client, _options: &Options, stop: CancellationToken) {
-    stop.cancelled().await;
+/// Tasks that are worked on at once: enough to hide the API server's latency.
+const CONCURRENCY: u16 = 32;
+
+/// Runs the Task controller until `stop` is cancelled and what was under way has ended.
+pub(super) async fn run(client: Client, options: &Options, stop: CancellationToken) {
+    let (jobs, job_events) = watch::jobs(options.scope(&client));
+    let (pods, pod_events) = watch::pods(options.scope(&client));
+    let context = Arc::new(Context {
+        client: client.clone(),
+        caches: Caches { jobs, pods },
+        options: options.clone(),
+        backoff: Backoff::default(),
+    });
+    let tasks = Controller::new(
+        options.scope::<DeserializeGuard<Task>>(&client),
+        watcher::Config::default(),
+    );
+    let known = tasks.store();
+    let done = stop.clone();
+    tasks
+        .with_config(controller::Config::default().concurrency(CONCURRENCY))
+        .watches_stream(job_events, |job| watch::owner(&job))
+        .watches_stream(pod_events, |pod| watch::labelled(&pod))
+        .watches(
+            options.scope::<Workspace>(&client),
+            watcher::Config::default(),
+            move |workspace| watch::users(&known, &workspace),
+        )
+        .graceful_shutdown_on(async move { done.cancelled().await })
+        .run(reconcile::reconcile, retry, context)
+        .for_each(|result| async {
+            if let Err(error) = result {
+                log(&error);
+            }
+        })
+        .await;
+}
+
+fn retry(task: Arc<DeserializeGuard<Task>>, error: &Error, context: Arc<Context>) -> Action {
+    Action::requeue(context.backoff.failed(&*task, error.is_conflict()))
+}
+
+fn log(error: &controller::Error<Error, watcher::Error>) {
+    match error {
+        controller::Error::ReconcilerFailed(failure, task) if failure.is_conflict() => {
+            tracing::debug!(%task, "somebody else wrote first");
+        }
+        controller::Error::ReconcilerFailed(failure, task) => {
+            let cause = std::error::Error::source(failure).map(ToString::to_string);
+            tracing::warn!(%task, error = %failure, cause, "will try again");
+        }
+        // Deleted while it stood in the queue.
+        controller::Error::ObjectNotFound(_) => {}
+        other => tracing::warn!(error = %other, "a watch was interrupted"),
+    }
 }

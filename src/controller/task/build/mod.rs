@@ -1,0 +1,97 @@
+//! From a Task to its Job: pure. The same Task gives the same Job.
+//!
+//! Names, labels, variables, user and working directory are what agent images and users' tools have
+//! relied on since the Go Axon.
+
+mod env;
+mod pod;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::JobSpec;
+use k8s_openapi::api::batch::v1::PodFailurePolicy;
+use k8s_openapi::api::batch::v1::PodFailurePolicyOnPodConditionsPattern;
+use k8s_openapi::api::batch::v1::PodFailurePolicyRule;
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+use kube::Resource;
+use kube::ResourceExt;
+use kube::api::ObjectMeta;
+
+use super::decide::Start;
+use crate::api::Task;
+use crate::api::labels;
+use crate::controller::Images;
+use crate::model::names::cut;
+
+/// Name of the init container that checks the workspace out.
+pub(super) const CHECKOUT: &str = "checkout";
+/// What the Job's deadline allows beyond the Pod's: time to be scheduled and to end. A Job that runs
+/// out of time takes its Pod and the termination message with it, so the Pod's deadline must come
+/// first.
+const DEADLINE_GRACE: i64 = 600;
+
+/// A Job, and what there is to say about it.
+#[derive(Clone, Debug)]
+pub(super) struct Built {
+    pub(super) job: Job,
+    /// Variables of `podOverrides.env` that lost against built-in ones.
+    pub(super) overridden: Vec<String>,
+}
+
+/// The Job that runs `task`, by the name `name`.
+pub(super) fn build(task: &Task, name: &str, start: &Start, images: &Images) -> Built {
+    let (spec, overridden) = pod::spec(task, start, images);
+    let deadline = spec.active_deadline_seconds;
+    let template = PodTemplateSpec {
+        metadata: Some(metadata(task)),
+        spec: Some(spec),
+    };
+    let job = Job {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            namespace: task.namespace(),
+            owner_references: Some(task.controller_owner_ref(&()).into_iter().collect()),
+            ..metadata(task)
+        },
+        spec: Some(JobSpec {
+            active_deadline_seconds: deadline.map(|it| it.saturating_add(DEADLINE_GRACE)),
+            // One Job is one Pod is one attempt: whether to run again is the Task's to decide.
+            backoff_limit: Some(0),
+            pod_failure_policy: Some(no_retry_after_disruption()),
+            pod_replacement_policy: Some("Failed".into()),
+            template,
+            ..JobSpec::default()
+        }),
+        status: None,
+    };
+    Built { job, overridden }
+}
+
+/// Labels of Job and Pod; the full name in an annotation where a label cannot hold it.
+fn metadata(task: &Task) -> ObjectMeta {
+    let name = task.name_any();
+    let label = cut(&name);
+    let annotations = (label != name).then(|| BTreeMap::from([(labels::TASK.to_owned(), name)]));
+    let fixed = labels::APP.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let mut all = BTreeMap::from(fixed);
+    all.insert(labels::TASK.to_owned(), label);
+    ObjectMeta {
+        labels: Some(all),
+        annotations,
+        ..ObjectMeta::default()
+    }
+}
+
+fn no_retry_after_disruption() -> PodFailurePolicy {
+    PodFailurePolicy {
+        rules: vec![PodFailurePolicyRule {
+            action: "FailJob".into(),
+            on_pod_conditions: Some(vec![PodFailurePolicyOnPodConditionsPattern {
+                type_: "DisruptionTarget".into(),
+                status: "True".into(),
+            }]),
+            ..PodFailurePolicyRule::default()
+        }],
+    }
+}

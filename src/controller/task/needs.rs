@@ -1,0 +1,173 @@
+//! What must be there before a Task can start: its Workspace, and keys in Secrets.
+
+use std::collections::BTreeSet;
+
+use super::reason::Waiting;
+use crate::api::Task;
+use crate::api::Workspace;
+use crate::api::task::AgentType;
+use crate::api::task::CredentialType;
+use crate::api::task::Credentials;
+use crate::model::repo_url::RepoUrl;
+
+/// Key of a Workspace's Secret, and the variable it becomes.
+pub(super) const GITHUB_TOKEN: &str = "GITHUB_TOKEN";
+/// Names that a message lists at most.
+const MAX_LISTED: usize = 10;
+
+/// What was found of what a Task needs.
+#[derive(Clone, Debug)]
+pub(super) struct Needs {
+    pub(super) workspace: FoundWorkspace,
+    pub(super) secrets: Vec<FoundSecret>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum FoundWorkspace {
+    NotAsked,
+    Missing { others: Vec<String> },
+    Found(Box<Workspace>),
+}
+
+/// A key that must be in a Secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Key {
+    pub(super) secret: String,
+    pub(super) key: &'static str,
+}
+
+/// The names of a Secret's keys; its values are never kept.
+#[derive(Clone, Debug)]
+pub(super) struct FoundSecret {
+    pub(super) wanted: Key,
+    /// Nothing if there is no such Secret.
+    pub(super) keys: Option<BTreeSet<String>>,
+}
+
+/// A Workspace that agents can work in.
+#[derive(Clone, Debug)]
+pub(super) struct Checkout {
+    pub(super) url: RepoUrl,
+    pub(super) reference: Option<String>,
+    /// The Secret with the token.
+    pub(super) secret: Option<String>,
+}
+
+/// The environment variable, and the Secret's key of the same name, that an agent signs in with.
+pub(super) fn credential_variable(agent: AgentType, kind: CredentialType) -> &'static str {
+    match agent {
+        AgentType::ClaudeCode => match kind {
+            CredentialType::Oauth => "CLAUDE_CODE_OAUTH_TOKEN",
+            CredentialType::ApiKey | CredentialType::None => "ANTHROPIC_API_KEY",
+        },
+        AgentType::Codex => "CODEX_API_KEY",
+        AgentType::Gemini => "GEMINI_API_KEY",
+        AgentType::OpenCode => "OPENCODE_API_KEY",
+        AgentType::Cursor => "CURSOR_API_KEY",
+        // An agent of the user's own: no vendor's name fits.
+        AgentType::Custom => "AXON_API_KEY",
+    }
+}
+
+/// The key that holds the agent's credential; none if it needs no credential.
+pub(super) fn credential(agent: AgentType, credentials: &Credentials) -> Option<Key> {
+    match credentials.kind {
+        CredentialType::None => None,
+        CredentialType::ApiKey | CredentialType::Oauth => Some(Key {
+            secret: credentials.secret_ref.as_ref()?.name.clone(),
+            key: credential_variable(agent, credentials.kind),
+        }),
+    }
+}
+
+/// The keys that `task` needs, given its Workspace.
+pub(super) fn keys(task: &Task, workspace: Option<&Workspace>) -> Vec<Key> {
+    let token = workspace.and_then(|it| it.spec.secret_ref.as_ref());
+    let token = token.map(|secret| Key {
+        secret: secret.name.clone(),
+        key: GITHUB_TOKEN,
+    });
+    let agent = credential(task.spec.agent, &task.spec.credentials);
+    agent.into_iter().chain(token).collect()
+}
+
+/// The checkout that the Task asks for, or what it has to wait for.
+pub(super) fn check(
+    task: &Task,
+    needs: &Needs,
+    allow_file_urls: bool,
+) -> Result<Option<Checkout>, (Waiting, String)> {
+    let namespace = task.metadata.namespace.as_deref().unwrap_or_default();
+    let workspace = task.spec.workspace_ref.as_ref().map(|it| it.name.as_str());
+    let checkout = match &needs.workspace {
+        FoundWorkspace::NotAsked => None,
+        FoundWorkspace::Missing { others } => {
+            let name = workspace.unwrap_or_default();
+            let hint = listed("Workspaces there", others);
+            let message =
+                format!("Workspace \"{name}\" is not in namespace \"{namespace}\"; {hint}");
+            return Err((Waiting::WorkspaceNotFound, message));
+        }
+        FoundWorkspace::Found(workspace) => Some(checkout(workspace, allow_file_urls)?),
+    };
+    for FoundSecret { wanted, keys } in &needs.secrets {
+        let Key { secret, key } = wanted;
+        let Some(keys) = keys else {
+            let message = format!(
+                "Secret \"{secret}\" is not in namespace \"{namespace}\"; it must have the key \"{key}\""
+            );
+            return Err((Waiting::SecretNotFound, message));
+        };
+        if !keys.contains(*key) {
+            let keys: Vec<String> = keys.iter().cloned().collect();
+            let hint = listed("its keys", &keys);
+            let message = format!("Secret \"{secret}\" has no key \"{key}\"; {hint}");
+            return Err((Waiting::SecretKeyMissing, message));
+        }
+    }
+    Ok(checkout)
+}
+
+fn checkout(workspace: &Workspace, allow_file_urls: bool) -> Result<Checkout, (Waiting, String)> {
+    let name = workspace.metadata.name.as_deref().unwrap_or_default();
+    let invalid = |why: &str| {
+        let message = format!("Workspace \"{name}\" cannot be used: {why}");
+        (Waiting::WorkspaceInvalid, message)
+    };
+    let url = RepoUrl::parse(&workspace.spec.repo).map_err(|error| invalid(&error.to_string()))?;
+    if url.is_file() && !allow_file_urls {
+        return Err(invalid(
+            "this controller does not allow file:// repositories",
+        ));
+    }
+    let reference = workspace.spec.reference.clone().filter(|it| !it.is_empty());
+    if reference
+        .as_deref()
+        .is_some_and(|it| it.contains('\0') || it.starts_with('-'))
+    {
+        return Err(invalid("\"ref\" must be a branch, a tag or a commit"));
+    }
+    Ok(Checkout {
+        url,
+        reference,
+        secret: workspace.spec.secret_ref.as_ref().map(|it| it.name.clone()),
+    })
+}
+
+/// `what: "a", "b"`, or that there is none.
+fn listed(what: &str, names: &[String]) -> String {
+    if names.is_empty() {
+        return format!("{what}: none");
+    }
+    let shown: Vec<String> = names
+        .iter()
+        .take(MAX_LISTED)
+        .map(|it| format!("\"{it}\""))
+        .collect();
+    let more = if names.len() > MAX_LISTED {
+        ", …"
+    } else {
+        ""
+    };
+    format!("{what}: {}{more}", shown.join(", "))
+}

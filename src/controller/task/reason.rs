@@ -1,0 +1,117 @@
+//! The reasons that a Task's conditions give.
+
+/// What a Task that has not ended waits for: reasons of the condition `Started` while it is false.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waiting {
+    WorkspaceNotFound,
+    /// Ours: the Workspace is there, and cannot be used as it is.
+    WorkspaceInvalid,
+    SecretNotFound,
+    SecretKeyMissing,
+    /// The name of the Job is claimed; the Job itself has not been seen.
+    Starting,
+    /// Ours: the API server refuses the Job for now, a quota for example.
+    JobRefused,
+    /// The Job is there; its Pod is not, or does nothing yet.
+    PodPending,
+    Unschedulable,
+    ImagePullFailed,
+    Cloning,
+}
+
+impl Waiting {
+    const ALL: [Self; 10] = [
+        Self::WorkspaceNotFound,
+        Self::WorkspaceInvalid,
+        Self::SecretNotFound,
+        Self::SecretKeyMissing,
+        Self::Starting,
+        Self::JobRefused,
+        Self::PodPending,
+        Self::Unschedulable,
+        Self::ImagePullFailed,
+        Self::Cloning,
+    ];
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::WorkspaceNotFound => "WorkspaceNotFound",
+            Self::WorkspaceInvalid => "WorkspaceInvalid",
+            Self::SecretNotFound => "SecretNotFound",
+            Self::SecretKeyMissing => "SecretKeyMissing",
+            Self::Starting => "Starting",
+            Self::JobRefused => "JobRefused",
+            Self::PodPending => "PodPending",
+            Self::Unschedulable => "Unschedulable",
+            Self::ImagePullFailed => "ImagePullFailed",
+            Self::Cloning => "Cloning",
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.as_str() == text)
+    }
+
+    /// Whether a Task that waits for this may still have no Job. The answer decides whether a
+    /// missing Job is made or mourned.
+    pub(super) fn is_before_the_job(self) -> bool {
+        match self {
+            Self::WorkspaceNotFound
+            | Self::WorkspaceInvalid
+            | Self::SecretNotFound
+            | Self::SecretKeyMissing
+            | Self::Starting
+            | Self::JobRefused => true,
+            Self::PodPending | Self::Unschedulable | Self::ImagePullFailed | Self::Cloning => false,
+        }
+    }
+
+    /// Whether a person has to do something before it goes on.
+    pub(super) fn needs_a_person(self) -> bool {
+        match self {
+            Self::WorkspaceNotFound
+            | Self::WorkspaceInvalid
+            | Self::SecretNotFound
+            | Self::SecretKeyMissing
+            | Self::JobRefused
+            | Self::Unschedulable
+            | Self::ImagePullFailed => true,
+            Self::Starting | Self::PodPending | Self::Cloning => false,
+        }
+    }
+}
+
+/// How a Task ended: reasons of the conditions `Complete` and `Failed`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Succeeded,
+    AgentFailed,
+    CloneFailed,
+    DeadlineExceeded,
+    OutOfMemory,
+    /// The node or the cluster wanted its room back.
+    Evicted,
+    NodeLost,
+    JobLost,
+    InvalidSpec,
+    AlreadyRan,
+    NameTaken,
+}
+
+impl End {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "Succeeded",
+            Self::AgentFailed => "AgentFailed",
+            Self::CloneFailed => "CloneFailed",
+            Self::DeadlineExceeded => "DeadlineExceeded",
+            Self::OutOfMemory => "OutOfMemory",
+            Self::Evicted => "Evicted",
+            Self::NodeLost => "NodeLost",
+            Self::JobLost => "JobLost",
+            Self::InvalidSpec => "InvalidSpec",
+            Self::AlreadyRan => "AlreadyRan",
+            Self::NameTaken => "NameTaken",
+        }
+    }
+}

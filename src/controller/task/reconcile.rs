@@ -1,0 +1,211 @@
+//! The story of one Task: look, decide, do, tell.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
+use kube::Client;
+use kube::Resource;
+use kube::ResourceExt;
+use kube::api::DeleteParams;
+use kube::api::Preconditions;
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::Action;
+
+use super::backoff::Backoff;
+use super::decide;
+use super::decide::Step;
+use super::gather;
+use super::gather::Caches;
+use super::news::News;
+use super::news::What;
+use super::notices;
+use super::reason::End;
+use super::record;
+use super::start;
+use super::start::Started;
+use super::status;
+use crate::api::Task;
+use crate::api::task::TaskStatus;
+use crate::controller::Options;
+use crate::controller::clock;
+use crate::controller::events;
+use crate::controller::events::Notice;
+use crate::model::run::Outcome;
+
+/// How soon to look again at a Task that changed while it was looked at. Its watch event comes
+/// sooner as a rule.
+const OUTDATED: Duration = Duration::from_secs(1);
+
+/// What reconciling a Task needs.
+pub(super) struct Context {
+    pub(super) client: Client,
+    pub(super) caches: Caches,
+    pub(super) options: Options,
+    pub(super) backoff: Backoff,
+}
+
+/// Why a Task could not be reconciled this time.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error("cannot look at what surrounds the Task")]
+    Gather(#[source] kube::Error),
+    #[error("cannot start the run")]
+    Start(#[source] kube::Error),
+    #[error("cannot write how the run ended into its record")]
+    Record(#[source] kube::Error),
+    #[error("cannot write the Task's status")]
+    Status(#[source] kube::Error),
+    #[error("cannot delete the Task")]
+    Delete(#[source] kube::Error),
+}
+
+impl Error {
+    /// Whether somebody else wrote first: no failure, only a reason to look again.
+    pub(super) fn is_conflict(&self) -> bool {
+        let (Self::Gather(cause)
+        | Self::Start(cause)
+        | Self::Record(cause)
+        | Self::Status(cause)
+        | Self::Delete(cause)) = self;
+        matches!(cause, kube::Error::Api(status) if status.is_conflict())
+    }
+}
+
+/// Brings one Task forward by one step.
+pub(super) async fn reconcile(
+    task: Arc<DeserializeGuard<Task>>,
+    context: Arc<Context>,
+) -> Result<Action, Error> {
+    let task = match &task.0 {
+        Ok(task) => task,
+        Err(invalid) => {
+            let name = invalid.metadata.name.as_deref().unwrap_or_default();
+            tracing::warn!(name, error = %invalid.error, "left a Task alone that cannot be read");
+            return Ok(Action::await_change());
+        }
+    };
+    let now = clock::now();
+    let found = gather::gather(&context.client, &context.caches, task)
+        .await
+        .map_err(Error::Gather)?;
+    let step = decide::decide(task, &found.sight(), &context.options, now);
+    let action = match step {
+        Step::Rest => Action::await_change(),
+        Step::Return(after) => Action::requeue(after),
+        Step::Delete => delete(&context, task).await?,
+        Step::Report { news, again } => {
+            report(&context, task, &news, now).await?;
+            again.map_or_else(Action::await_change, Action::requeue)
+        }
+        Step::Start(plan) => begin(&context, task, &plan, now).await?,
+    };
+    context.backoff.succeeded(task);
+    Ok(action)
+}
+
+async fn begin(
+    context: &Context,
+    task: &Task,
+    plan: &decide::Start,
+    now: Timestamp,
+) -> Result<Action, Error> {
+    let images = &context.options.images;
+    let started = start::start(&context.client, task, plan, images, now)
+        .await
+        .map_err(Error::Start)?;
+    match started {
+        Started::Yes { overridden } => {
+            if let Some(notice) = notices::overridden(&overridden) {
+                publish(context, task, &notice, "", now).await;
+            }
+            Ok(Action::await_change())
+        }
+        Started::Outdated => Ok(Action::requeue(OUTDATED)),
+        Started::No { task, news } => {
+            report(context, &task, &news, now).await?;
+            Ok(Action::requeue(decide::recheck(&task, now)))
+        }
+    }
+}
+
+/// Tells the world the news: the record first, so that a finished Task's record is complete; then
+/// the status; then an event.
+async fn report(context: &Context, task: &Task, news: &News, now: Timestamp) -> Result<(), Error> {
+    let next = status::next(task, news, now);
+    if let Some(outcome) = recorded(news) {
+        let records: Api<ConfigMap> = api(&context.client, task);
+        record::finish(&records, task, outcome, now)
+            .await
+            .map_err(Error::Record)?;
+    }
+    let written = match status::write(&api(&context.client, task), task, &next).await {
+        Ok(written) => written,
+        // Deleted in between: nobody is left to be told.
+        Err(kube::Error::Api(status)) if status.is_not_found() => None,
+        Err(error) => return Err(Error::Status(error)),
+    };
+    let Some(written) = written else {
+        return Ok(());
+    };
+    let before = task.status.clone().unwrap_or_default();
+    tell(context, &written, &before, now).await;
+    Ok(())
+}
+
+async fn tell(context: &Context, written: &Task, before: &TaskStatus, now: Timestamp) {
+    let after = written.status.clone().unwrap_or_default();
+    let version = written.resource_version().unwrap_or_default();
+    for notice in notices::of(before, &after) {
+        publish(context, written, &notice, &version, now).await;
+    }
+}
+
+/// What the record is to say; nothing while the run goes on, or if the run was another Task's.
+fn recorded(news: &News) -> Option<Outcome> {
+    match &news.what {
+        What::Waiting(..) | What::Running => None,
+        What::Ended(ending) => match ending.reason {
+            End::AlreadyRan => None,
+            End::Succeeded => Some(Outcome::Succeeded),
+            End::AgentFailed
+            | End::CloneFailed
+            | End::DeadlineExceeded
+            | End::OutOfMemory
+            | End::Evicted
+            | End::NodeLost
+            | End::JobLost
+            | End::InvalidSpec
+            | End::NameTaken => Some(Outcome::Failed),
+        },
+    }
+}
+
+/// Deletes a Task whose time to live has passed; its Job goes with it.
+async fn delete(context: &Context, task: &Task) -> Result<Action, Error> {
+    let only_this = DeleteParams::background().preconditions(Preconditions {
+        uid: task.uid(),
+        // A time to live that was just raised counts.
+        resource_version: task.resource_version(),
+    });
+    let tasks: Api<Task> = api(&context.client, task);
+    match tasks.delete(&task.name_any(), &only_this).await {
+        Ok(_) => Ok(Action::await_change()),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Action::await_change()),
+        Err(error) => Err(Error::Delete(error)),
+    }
+}
+
+async fn publish(context: &Context, task: &Task, notice: &Notice, occasion: &str, now: Timestamp) {
+    let object = task.object_ref(&());
+    events::publish(&context.client, &object, notice, occasion, now).await;
+}
+
+fn api<K>(client: &Client, task: &Task) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+{
+    Api::namespaced(client.clone(), &task.namespace().unwrap_or_default())
+}

@@ -1,0 +1,107 @@
+//! The watches that wake the Task controller, and the caches that they fill.
+//!
+//! What nobody reads is dropped before it is cached: a Pod's spec holds the whole prompt.
+
+use futures::Stream;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::ResourceExt;
+use kube::core::DeserializeGuard;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::reflector;
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::reflector::Store;
+use kube::runtime::watcher;
+
+use super::status;
+use crate::api::Task;
+use crate::api::Workspace;
+use crate::api::labels;
+
+/// A Task as the watch knows it.
+type Watched = DeserializeGuard<Task>;
+
+/// The cache of our Jobs, and the stream that fills it.
+pub(super) fn jobs(
+    api: Api<Job>,
+) -> (
+    Store<Job>,
+    impl Stream<Item = Result<Job, watcher::Error>> + Send,
+) {
+    let (store, writer) = reflector::store();
+    let stream = watcher(api, ours())
+        .default_backoff()
+        .modify(|job| {
+            job.metadata.managed_fields = None;
+            job.spec = None;
+        })
+        .reflect(writer)
+        .touched_objects();
+    (store, stream)
+}
+
+/// The cache of our Pods, and the stream that fills it.
+pub(super) fn pods(
+    api: Api<Pod>,
+) -> (
+    Store<Pod>,
+    impl Stream<Item = Result<Pod, watcher::Error>> + Send,
+) {
+    let (store, writer) = reflector::store();
+    let stream = watcher(api, ours())
+        .default_backoff()
+        .modify(|pod| {
+            pod.metadata.managed_fields = None;
+            pod.spec = None;
+        })
+        .reflect(writer)
+        .touched_objects();
+    (store, stream)
+}
+
+fn ours() -> watcher::Config {
+    watcher::Config::default().labels(labels::TASK)
+}
+
+/// The Task that a Job belongs to.
+pub(super) fn owner(job: &Job) -> Option<ObjectRef<Watched>> {
+    let owner = job
+        .owner_references()
+        .iter()
+        .find(|it| it.controller == Some(true))?;
+    (owner.kind == "Task").then(|| reference(&owner.name, job.namespace()))
+}
+
+/// The Task that a Pod says it runs.
+pub(super) fn labelled(pod: &Pod) -> Option<ObjectRef<Watched>> {
+    // A name too long for a label stands in an annotation.
+    let full = pod.annotations().get(labels::TASK);
+    let name = full.or_else(|| pod.labels().get(labels::TASK))?;
+    Some(reference(name, pod.namespace()))
+}
+
+/// The Tasks that may wait for a Workspace.
+pub(super) fn users(tasks: &Store<Watched>, workspace: &Workspace) -> Vec<ObjectRef<Watched>> {
+    let name = workspace.name_any();
+    let namespace = workspace.namespace();
+    let waits = |task: &Watched| {
+        let Ok(task) = &task.0 else { return false };
+        let asks = task
+            .spec
+            .workspace_ref
+            .as_ref()
+            .is_some_and(|it| it.name == name);
+        let open = task
+            .status
+            .as_ref()
+            .is_none_or(|it| !status::is_finished(it));
+        asks && open && task.metadata.namespace == namespace
+    };
+    let found = tasks.state_filter(waits);
+    found.iter().map(|it| ObjectRef::from_obj(&**it)).collect()
+}
+
+fn reference(name: &str, namespace: Option<String>) -> ObjectRef<Watched> {
+    ObjectRef::new(name).within(&namespace.unwrap_or_default())
+}
