@@ -10,7 +10,7 @@ use kube::Resource;
 
 /// After the first failure, and at most.
 const FIRST: Duration = Duration::from_millis(500);
-const LAST: Duration = Duration::from_secs(60);
+const LAST: Duration = Duration::from_mins(1);
 /// After a write that somebody else's write came before.
 const CONFLICT: Duration = Duration::from_millis(50);
 

@@ -25,7 +25,7 @@ use crate::model::problem::Severity;
 
 /// How soon to look again for what has no watch: at least, and at most.
 const RECHECK_MIN: Duration = Duration::from_secs(2);
-const RECHECK_MAX: Duration = Duration::from_secs(60);
+const RECHECK_MAX: Duration = Duration::from_mins(1);
 
 /// Problems that a message names at most.
 const MAX_PROBLEMS: usize = 10;
@@ -236,12 +236,10 @@ pub(super) fn belongs(pod: &Pod, task: &Task, job: Option<&Job>) -> bool {
         .owner_references()
         .iter()
         .find(|it| it.controller == Some(true));
+    let known = task.status.as_ref().and_then(|it| it.pod_name.as_ref());
     match job {
         Some(job) => owner.is_some_and(|it| job.metadata.uid.as_ref() == Some(&it.uid)),
-        None => {
-            let known = task.status.as_ref().and_then(|it| it.pod_name.as_ref());
-            known.is_some() && known == pod.metadata.name.as_ref()
-        }
+        None => known.is_some() && known == pod.metadata.name.as_ref(),
     }
 }
 

@@ -77,6 +77,7 @@ pub(super) async fn run(client: Client, options: &Options, stop: CancellationTok
         .await;
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
 fn retry(task: Arc<DeserializeGuard<Task>>, error: &Error, context: Arc<Context>) -> Action {
     Action::requeue(context.backoff.failed(&*task, error.is_conflict()))
 }

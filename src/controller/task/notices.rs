@@ -44,3 +44,55 @@ pub(super) fn overridden(names: &[String]) -> Option<Notice> {
         ),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::TaskExt as _;
+    use super::super::fixture::task;
+    use super::*;
+    use crate::api::Task;
+
+    /// Events of the change from one Task's status to the other's.
+    fn check(before: Task, after: Task) -> Vec<String> {
+        let status = |task: Task| task.status.unwrap_or_default();
+        of(&status(before), &status(after))
+            .iter()
+            .map(|it| format!("{:?} {}", it.level, it.reason))
+            .collect()
+    }
+
+    #[test]
+    fn each_transition_is_one_event() {
+        let new = || task("a");
+        assert_eq!(
+            check(new(), new().claimed("SecretNotFound")),
+            ["Warning SecretNotFound"]
+        );
+        assert_eq!(
+            check(new().claimed("SecretNotFound"), new().claimed("Starting")),
+            ["Normal Starting"]
+        );
+        assert_eq!(
+            check(new().claimed("Cloning"), new().running()),
+            ["Normal AgentStarted"]
+        );
+        assert_eq!(
+            check(new().running(), new().finished("Failed")),
+            ["Warning AgentFailed"]
+        );
+        assert_eq!(
+            check(new().running(), new().running()),
+            Vec::<String>::new()
+        );
+    }
+
+    #[test]
+    fn ignored_variables_are_named() {
+        assert_eq!(overridden(&[]), None);
+        let notice = overridden(&["A".into(), "B".into()]).unwrap();
+        assert_eq!(
+            notice.message,
+            "built-in variables win: podOverrides.env cannot set \"A\", \"B\""
+        );
+    }
+}

@@ -337,3 +337,6 @@ fn is_image_trouble(reason: &str) -> bool {
             | "SignatureValidationFailed"
     )
 }
+
+#[cfg(test)]
+mod tests;

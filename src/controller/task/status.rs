@@ -219,3 +219,6 @@ fn changes(before: &Map<String, Value>, after: &Map<String, Value>) -> Value {
     let new = new.map(|(key, value)| (key.clone(), value.clone()));
     Value::Object(gone.chain(new).collect())
 }
+
+#[cfg(test)]
+mod tests;

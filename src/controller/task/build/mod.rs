@@ -95,3 +95,6 @@ fn no_retry_after_disruption() -> PodFailurePolicy {
         }],
     }
 }
+
+#[cfg(test)]
+mod tests;

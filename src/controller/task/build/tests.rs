@@ -1,0 +1,299 @@
+use k8s_openapi::api::core::v1::Container;
+use k8s_openapi::api::core::v1::EnvVar;
+use k8s_openapi::api::core::v1::PodSpec;
+use serde_json::Value;
+use serde_json::json;
+
+use super::super::fixture::TaskExt as _;
+use super::super::fixture::task;
+use super::super::needs::Checkout;
+use super::*;
+use crate::controller::images::PullPolicy;
+
+fn images() -> Images {
+    let mut images = Images::default();
+    images.helper = "axon:1".into();
+    images
+}
+
+fn checkout(url: &str, secret: Option<&str>) -> Checkout {
+    Checkout {
+        url: crate::model::repo_url::RepoUrl::parse(url).unwrap(),
+        reference: Some("main".into()),
+        secret: secret.map(ToOwned::to_owned),
+    }
+}
+
+fn built(task: &Task, checkout: Option<Checkout>) -> Built {
+    let start = Start {
+        image: "claude:1".into(),
+        checkout,
+    };
+    build(task, &task.name_any(), &start, &images())
+}
+
+fn pod_of(built: &Built) -> PodSpec {
+    built.job.spec.clone().unwrap().template.spec.unwrap()
+}
+
+fn agent(built: &Built) -> Container {
+    pod_of(built).containers.remove(0)
+}
+
+fn init(built: &Built) -> Container {
+    pod_of(built).init_containers.unwrap().remove(0)
+}
+
+/// Variables as `NAME=value` or `NAME<secret/key`.
+fn env(container: &Container) -> Vec<String> {
+    let shown = |it: &EnvVar| match it
+        .value_from
+        .as_ref()
+        .and_then(|it| it.secret_key_ref.as_ref())
+    {
+        Some(from) => format!("{}<{}/{}", it.name, from.name, from.key),
+        None => format!("{}={}", it.name, it.value.as_deref().unwrap_or_default()),
+    };
+    container.env.iter().flatten().map(shown).collect()
+}
+
+#[test]
+fn the_job_of_a_plain_task() {
+    let built = built(&task("fix-login"), None);
+    insta::assert_snapshot!(serde_json::to_string_pretty(&built.job).unwrap());
+}
+
+#[test]
+fn the_job_of_a_task_with_everything() {
+    let full = task("fix-login").with(&json!({"spec": {
+        "model": "opus", "branch": "fix/login", "workspaceRef": {"name": "web"},
+        "podOverrides": {
+            "activeDeadlineSeconds": 3600,
+            "resources": {"requests": {"cpu": "1"}, "limits": {"memory": "4Gi"}},
+            "nodeSelector": {"disk": "ssd"},
+            "env": [
+                {"name": "CI", "value": "true"},
+                {"name": "NPM_TOKEN", "valueFrom": {"secretKeyRef": {"name": "npm", "key": "token"}}},
+                {"name": "AXON_MODEL", "value": "mine"},
+            ],
+        },
+    }}));
+    let mut images = images();
+    images.pull_policy = Some(PullPolicy::Never);
+    let start = Start {
+        image: "claude:1".into(),
+        checkout: Some(checkout(
+            "https://github.com/acme/web.git",
+            Some("git-token"),
+        )),
+    };
+    let built = build(&full, "fix-login", &start, &images);
+    insta::assert_snapshot!(serde_json::to_string_pretty(&built.job).unwrap());
+    assert_eq!(built.overridden, ["AXON_MODEL"]);
+}
+
+#[test]
+fn the_credential_goes_by_agent_and_type() {
+    for (agent_type, kind, expected) in [
+        ("claude-code", "api-key", Some("ANTHROPIC_API_KEY")),
+        ("claude-code", "oauth", Some("CLAUDE_CODE_OAUTH_TOKEN")),
+        ("codex", "api-key", Some("CODEX_API_KEY")),
+        ("codex", "oauth", Some("CODEX_API_KEY")),
+        ("gemini", "api-key", Some("GEMINI_API_KEY")),
+        ("gemini", "oauth", Some("GEMINI_API_KEY")),
+        ("opencode", "api-key", Some("OPENCODE_API_KEY")),
+        ("opencode", "oauth", Some("OPENCODE_API_KEY")),
+        ("cursor", "api-key", Some("CURSOR_API_KEY")),
+        ("cursor", "oauth", Some("CURSOR_API_KEY")),
+        ("custom", "api-key", Some("AXON_API_KEY")),
+        ("claude-code", "none", None),
+    ] {
+        let it =
+            task("a").with(&json!({"spec": {"type": agent_type, "credentials": {"type": kind}}}));
+        let mut expected: Vec<String> =
+            expected.iter().map(|it| format!("{it}<key/{it}")).collect();
+        expected.extend(["AXON_TASK=a".into(), "AXON_NAMESPACE=team".into()]);
+        let container = agent(&built(&it, None));
+        assert_eq!(env(&container), expected, "{agent_type} {kind}");
+        assert_eq!(container.name, agent_type);
+    }
+}
+
+#[test]
+fn the_repositorys_host_decides_the_variables_of_gh() {
+    let none = |it: &String| !it.starts_with("AXON_") && !it.starts_with("ANTHROPIC");
+    for (url, secret, expected) in [
+        (
+            "https://github.com/a/b",
+            Some("t"),
+            "GITHUB_TOKEN<t/GITHUB_TOKEN GH_TOKEN<t/GITHUB_TOKEN",
+        ),
+        ("https://github.com/a/b", None, ""),
+        ("git@github.com:a/b.git", None, ""),
+        (
+            "https://git.acme.dev/a/b",
+            Some("t"),
+            "GITHUB_TOKEN<t/GITHUB_TOKEN GH_ENTERPRISE_TOKEN<t/GITHUB_TOKEN GH_HOST=git.acme.dev",
+        ),
+        (
+            "https://git.acme.dev:8443/a/b",
+            None,
+            "GH_HOST=git.acme.dev:8443",
+        ),
+        (
+            "ssh://git@git.acme.dev:2222/a/b",
+            None,
+            "GH_HOST=git.acme.dev",
+        ),
+        ("file:///srv/web", None, ""),
+    ] {
+        let env = env(&agent(&built(&task("a"), Some(checkout(url, secret)))));
+        let found: Vec<String> = env.into_iter().filter(none).collect();
+        assert_eq!(found.join(" "), expected, "{url} {secret:?}");
+    }
+}
+
+#[test]
+fn built_in_variables_win_and_only_those_that_are_set() {
+    let it = task("a").with(&json!({"spec": {"podOverrides": {"env": [
+        {"name": "AXON_TASK", "value": "x"},
+        {"name": "AXON_PROMPT_FILE", "value": "x"},
+        {"name": "ANTHROPIC_API_KEY", "value": "x"},
+        {"name": "GITHUB_TOKEN", "value": "mine"},
+        {"name": "TASK", "value": "$(AXON_TASK)"},
+    ]}}}));
+    let built = built(&it, None);
+    assert_eq!(
+        built.overridden,
+        ["AXON_TASK", "AXON_PROMPT_FILE", "ANTHROPIC_API_KEY"]
+    );
+    // The user's own are left to the kubelet's expansion.
+    assert_eq!(
+        env(&agent(&built)),
+        [
+            "ANTHROPIC_API_KEY<key/ANTHROPIC_API_KEY",
+            "AXON_TASK=a",
+            "AXON_NAMESPACE=team",
+            "GITHUB_TOKEN=mine",
+            "TASK=$(AXON_TASK)",
+        ]
+    );
+}
+
+/// The prompt as it comes out of the kubelet's expansion of the checkout's variables.
+fn prompt_of(built: &Built) -> String {
+    let mut whole = String::new();
+    for (at, variable) in init(built).env.unwrap().iter().enumerate() {
+        if variable.name != format!("AXON_PROMPT_{at}") {
+            break;
+        }
+        let value = variable.value.clone().unwrap();
+        assert!(!value.replace("$$", "").contains('$'), "an unguarded $");
+        let value = value.replace("$$", "$");
+        assert!(value.len() <= 64 * 1024, "{}", value.len());
+        whole.push_str(&value);
+    }
+    whole
+}
+
+#[test]
+fn prompts_come_out_byte_for_byte() {
+    for prompt in [
+        "x".to_owned(),
+        "$(GITHUB_TOKEN) $$ $ $$(X)".to_owned(),
+        "$".repeat(128 * 1024),
+        "x".repeat(64 * 1024),
+        format!("a{}", "🦀".repeat(32_000)),
+        "--help\r\n\t'\"\\\u{1b}".to_owned(),
+    ] {
+        let it = task("a").with(&json!({"spec": {"prompt": prompt}}));
+        let built = built(&it, None);
+        assert!(prompt_of(&built) == prompt);
+        assert!(serde_json::to_vec(&built.job).unwrap().len() < 512 * 1024);
+    }
+}
+
+#[test]
+fn what_a_user_writes_is_not_expanded() {
+    let it = task("a").with(&json!({"spec": {
+        "model": "$(GITHUB_TOKEN)", "branch": "$(X)", "workspaceRef": {"name": "web"},
+    }}));
+    let mut from = checkout("https://example.com/a/$(Y)", None);
+    from.reference = Some("$(Z)".into());
+    let built = built(&it, Some(from));
+    assert!(env(&agent(&built)).contains(&"AXON_MODEL=$$(GITHUB_TOKEN)".to_owned()));
+    let args = init(&built).args.unwrap().join(" ");
+    assert!(
+        args.ends_with("--url https://example.com/a/$$(Y) --ref $$(Z) --branch $$(X)"),
+        "{args}"
+    );
+}
+
+#[test]
+fn every_secret_variable_is_masked() {
+    let it = task("a").with(&json!({"spec": {"podOverrides": {"env": [
+        {"name": "NPM_TOKEN", "valueFrom": {"secretKeyRef": {"name": "npm", "key": "token"}}},
+        {"name": "PLAIN", "value": "x"},
+    ]}}}));
+    let from = checkout("https://git.acme.dev/a/b", Some("t"));
+    let args = agent(&built(&it, Some(from))).args.unwrap();
+    let masked: Vec<&str> = args
+        .windows(2)
+        .filter(|it| it[0] == "--mask")
+        .map(|it| it[1].as_str())
+        .collect();
+    assert_eq!(
+        masked,
+        [
+            "ANTHROPIC_API_KEY",
+            "GITHUB_TOKEN",
+            "GH_ENTERPRISE_TOKEN",
+            "NPM_TOKEN"
+        ]
+    );
+}
+
+#[test]
+fn a_long_name_is_cut_in_labels_and_kept_in_an_annotation() {
+    let name = "x".repeat(100);
+    let built = built(&task(&name), None);
+    let template = built.job.spec.unwrap().template.metadata.unwrap();
+    for metadata in [&built.job.metadata, &template] {
+        assert_eq!(metadata.labels.as_ref().unwrap()[labels::TASK].len(), 63);
+        assert_eq!(metadata.annotations.as_ref().unwrap()[labels::TASK], name);
+    }
+}
+
+#[test]
+fn a_deadline_of_any_length() {
+    let it =
+        task("a").with(&json!({"spec": {"podOverrides": {"activeDeadlineSeconds": i64::MAX}}}));
+    let built = built(&it, None);
+    let job = serde_json::to_value(&built.job).unwrap();
+    assert_eq!(job["spec"]["activeDeadlineSeconds"], json!(i64::MAX));
+    assert_eq!(
+        job["spec"]["template"]["spec"]["activeDeadlineSeconds"],
+        json!(i64::MAX)
+    );
+}
+
+#[test]
+fn the_pod_is_fit_for_the_restricted_level() {
+    let built = built(&task("a"), None);
+    let spec = pod_of(&built);
+    let security: Value = serde_json::to_value(&spec.security_context).unwrap();
+    assert_eq!(security["runAsNonRoot"], true);
+    assert_eq!(security["seccompProfile"]["type"], "RuntimeDefault");
+    assert_eq!(spec.automount_service_account_token, Some(false));
+    for container in spec
+        .containers
+        .iter()
+        .chain(spec.init_containers.iter().flatten())
+    {
+        let security = container.security_context.as_ref().unwrap();
+        assert_eq!(security.allow_privilege_escalation, Some(false));
+        let capabilities = security.capabilities.as_ref().unwrap();
+        assert_eq!(capabilities.drop.as_deref(), Some(&["ALL".to_owned()][..]));
+        assert_eq!(capabilities.add, None);
+    }
+}

@@ -1,0 +1,316 @@
+use serde_json::Value;
+use serde_json::json;
+
+use super::super::fixture::*;
+use super::*;
+
+/// What a Pod of this status tells: state, reason, message, exit code.
+fn told(status: &Value) -> String {
+    match of_pod(&pod(&task("a"), status), "claude-code", now()) {
+        Told::Settling(then) => format!("settles until {then}"),
+        Told::News(news) => {
+            assert_eq!(news.pod.as_deref(), Some("a-x"));
+            said(&news.what)
+        }
+    }
+}
+
+fn said(what: &What) -> String {
+    match what {
+        What::Waiting(reason, message) => format!("{}: {message}", reason.as_str()),
+        What::Running => "runs".into(),
+        What::Ended(it) => {
+            let code = it
+                .exit_code
+                .map(|it| format!(" [{it}]"))
+                .unwrap_or_default();
+            format!("{}: {}{code}", it.reason.as_str(), it.message)
+        }
+    }
+}
+
+#[track_caller]
+fn check(status: &Value, expected: &str) {
+    assert_eq!(told(status), expected, "{status}");
+}
+
+/// A report as the helper writes it.
+fn report(code: i32, message: &str) -> String {
+    let report = Report {
+        outputs: vec!["branch: fix".into(), "made".into()],
+        results: [("tests".to_owned(), "12".to_owned())].into(),
+        exit_code: Some(code),
+        succeeded: code == 0,
+        message: (!message.is_empty()).then(|| message.to_owned()),
+        cut: false,
+    };
+    String::from_utf8(report.to_bytes()).unwrap()
+}
+
+fn no_state() -> Value {
+    json!({})
+}
+
+#[test]
+fn before_the_agent_runs() {
+    check(&json!({}), "PodPending: Pod \"a-x\" is starting");
+    check(
+        &json!({"phase": "Pending", "conditions": [{
+            "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+            "message": "0/3 nodes are available: 3 Insufficient memory.",
+        }]}),
+        "Unschedulable: no node takes Pod \"a-x\": 0/3 nodes are available: 3 Insufficient memory.",
+    );
+    let initializing = waits("PodInitializing");
+    check(
+        &containers("Pending", &runs(), &initializing),
+        "Cloning: Pod \"a-x\" checks the workspace out",
+    );
+    for reason in [
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "ErrImageNeverPull",
+        "InvalidImageName",
+    ] {
+        check(
+            &containers("Pending", &ended(0, ""), &waits(reason)),
+            &format!("ImagePullFailed: container \"claude-code\" has no image: {reason}: why"),
+        );
+        check(
+            &containers("Pending", &waits(reason), &initializing),
+            &format!("ImagePullFailed: container \"checkout\" has no image: {reason}: why"),
+        );
+    }
+    check(
+        &containers(
+            "Pending",
+            &ended(0, ""),
+            &waits("CreateContainerConfigError"),
+        ),
+        "PodPending: container \"claude-code\" cannot start: CreateContainerConfigError: why",
+    );
+    check(
+        &containers("Pending", &ended(0, ""), &initializing),
+        "PodPending: Pod \"a-x\" is starting",
+    );
+}
+
+#[test]
+fn only_the_agents_container_makes_it_run() {
+    check(&containers("Running", &ended(0, ""), &runs()), "runs");
+    // A Pod is `Running` with any of its containers.
+    check(
+        &json!({"phase": "Running", "containerStatuses": [
+            {"name": "sidecar", "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": runs()},
+        ]}),
+        "PodPending: Pod \"a-x\" is starting",
+    );
+}
+
+#[test]
+fn success() {
+    let done = containers("Succeeded", &ended(0, ""), &ended(0, &report(0, "")));
+    check(&done, "Succeeded: container \"claude-code\" finished [0]");
+    let Told::News(news) = of_pod(&pod(&task("a"), &done), "claude-code", now()) else {
+        panic!("no news");
+    };
+    let What::Ended(ending) = news.what else {
+        panic!("no end");
+    };
+    assert_eq!(ending.outputs, ["branch: fix", "made"]);
+    assert_eq!(ending.results["tests"], "12");
+    assert_eq!(
+        ending.finished.unwrap().0.to_string(),
+        "2026-03-01T11:59:58Z"
+    );
+    assert_eq!(news.started.unwrap().0.to_string(), "2026-03-01T11:59:55Z");
+    // A sidecar that goes on does not hold the Task.
+    let sidecar = containers("Running", &ended(0, ""), &ended(0, &report(0, "")));
+    check(
+        &sidecar,
+        "Succeeded: container \"claude-code\" finished [0]",
+    );
+    // A child that was killed for memory, and an agent that made good: cgroup v1 says so.
+    let mut survived = containers("Succeeded", &ended(0, ""), &ended(0, &report(0, "")));
+    survived["containerStatuses"][0]["state"]["terminated"]["reason"] = json!("OOMKilled");
+    check(
+        &survived,
+        "Succeeded: container \"claude-code\" finished [0]",
+    );
+    // An image without the helper, as of the Go Axon.
+    let plain = containers("Succeeded", &ended(0, ""), &ended(0, ""));
+    check(&plain, "Succeeded: container \"claude-code\" finished [0]");
+}
+
+#[test]
+fn the_agent_fails() {
+    let ends = |code, message: &str| containers("Failed", &ended(0, ""), &ended(code, message));
+    check(
+        &ends(3, &report(3, "the agent exited with 3:\nno such model")),
+        "AgentFailed: container \"claude-code\" failed with exit code 3: the agent exited with 3:\nno such model [3]",
+    );
+    check(
+        &ends(137, "garbage"),
+        "AgentFailed: container \"claude-code\" failed with exit code 137: garbage [137]",
+    );
+    // What the runtime says when there is no such program.
+    check(
+        &ends(128, "exec: \"/axon/axon-helper\": no such file"),
+        "AgentFailed: container \"claude-code\" failed with exit code 128: exec: \"/axon/axon-helper\": no such file [128]",
+    );
+    // The helper calls it a failure, whatever the code.
+    let mut judged = Report::failed("the event stream broke off");
+    judged.exit_code = Some(0);
+    let judged = String::from_utf8(judged.to_bytes()).unwrap();
+    check(
+        &ends(0, &judged),
+        "AgentFailed: container \"claude-code\" failed with exit code 0: the event stream broke off [0]",
+    );
+}
+
+#[test]
+fn the_checkout_fails() {
+    let why = String::from_utf8(Report::failed("authentication refused (401)").to_bytes()).unwrap();
+    let failed = |phase| containers(phase, &ended(1, &why), &waits("PodInitializing"));
+    let expected =
+        "CloneFailed: container \"checkout\" failed with exit code 1: authentication refused (401)";
+    check(&failed("Failed"), expected);
+    // The Pod's phase comes a moment later.
+    check(&failed("Pending"), "settles until 2026-03-01T12:00:08Z");
+}
+
+#[test]
+fn memory() {
+    for (checkout, agent, name) in [(0, 137, "claude-code"), (137, 0, "checkout")] {
+        let mut killed = containers("Failed", &ended(checkout, ""), &ended(agent, ""));
+        let (which, other) = if name == "checkout" {
+            ("initContainerStatuses", "containerStatuses")
+        } else {
+            ("containerStatuses", "initContainerStatuses")
+        };
+        killed[which][0]["state"]["terminated"]["reason"] = json!("OOMKilled");
+        if name == "checkout" {
+            killed[other][0]["state"] = no_state();
+        }
+        assert!(
+            told(&killed).starts_with(&format!(
+                "OutOfMemory: container \"{name}\" ran out of memory (exit code 137)"
+            )),
+            "{}",
+            told(&killed)
+        );
+    }
+}
+
+#[test]
+fn what_ends_the_pod_as_a_whole() {
+    let with = |changes: Value| {
+        let mut status = containers(
+            "Failed",
+            &ended(0, ""),
+            &ended(143, &report(143, "stopped")),
+        );
+        json_patch::merge(&mut status, &changes);
+        status
+    };
+    check(
+        &with(json!({"reason": "DeadlineExceeded", "message": "active longer than 60 seconds"})),
+        "DeadlineExceeded: Pod \"a-x\" ran out of time: active longer than 60 seconds: stopped [143]",
+    );
+    check(
+        &with(json!({"reason": "Evicted", "message": "low on memory"})),
+        "Evicted: Pod \"a-x\" was ended: Evicted: low on memory: stopped [143]",
+    );
+    check(
+        &with(json!({"reason": "NodeLost", "message": "gone"})),
+        "NodeLost: Pod \"a-x\" was lost: gone: stopped [143]",
+    );
+    let disrupted = |reason: &str| {
+        with(json!({"conditions": [
+            {"type": "DisruptionTarget", "status": "True", "reason": reason, "message": "why"},
+        ]}))
+    };
+    for (reason, end) in [
+        ("PreemptionByScheduler", "Evicted"),
+        ("EvictionByEvictionAPI", "Evicted"),
+        ("TerminationByKubelet", "Evicted"),
+        ("DeletionByTaintManager", "NodeLost"),
+        ("DeletionByPodGC", "NodeLost"),
+    ] {
+        check(
+            &disrupted(reason),
+            &format!("{end}: Pod \"a-x\" was disrupted: why: stopped [143]"),
+        );
+    }
+    // An agent that ends well in spite of it has ended well.
+    let mut in_time = disrupted("PreemptionByScheduler");
+    in_time["phase"] = json!("Succeeded");
+    in_time["containerStatuses"][0]["state"] = ended(0, "");
+    check(
+        &in_time,
+        "Succeeded: container \"claude-code\" finished [0]",
+    );
+}
+
+#[test]
+fn a_node_that_was_lost() {
+    let mut unknown = containers(
+        "Failed",
+        &ended(0, ""),
+        &ended(137, "The container could not be located"),
+    );
+    unknown["containerStatuses"][0]["state"]["terminated"]["reason"] =
+        json!("ContainerStatusUnknown");
+    assert!(
+        told(&unknown).starts_with("NodeLost: the end of container"),
+        "{}",
+        told(&unknown)
+    );
+    check(
+        &json!({"phase": "Failed"}),
+        "NodeLost: Pod \"a-x\" failed: no container told its end",
+    );
+}
+
+#[test]
+fn a_failed_container_is_judged_after_a_while_in_any_case() {
+    let status = containers("Running", &ended(0, ""), &ended(1, ""));
+    let pod = pod(&task("a"), &status);
+    let at = |text: &str| of_pod(&pod, "claude-code", text.parse().unwrap());
+    assert!(matches!(at("2026-03-01T12:00:07Z"), Told::Settling(_)));
+    assert!(matches!(at("2026-03-01T12:00:08Z"), Told::News(_)));
+}
+
+#[test]
+fn a_job_without_pod() {
+    let tells = |conditions: &[(&str, &str)]| said(&of_job(&job(&task("a"), conditions)).what);
+    assert_eq!(tells(&[]), "PodPending: Job \"a\" has no Pod yet");
+    assert_eq!(
+        tells(&[("FailureTarget", "BackoffLimitExceeded")]),
+        "PodPending: Job \"a\" has no Pod yet"
+    );
+    assert_eq!(
+        tells(&[("Failed", "DeadlineExceeded")]),
+        "DeadlineExceeded: Job \"a\" ran out of time: why"
+    );
+    assert_eq!(
+        tells(&[("Failed", "PodFailurePolicy")]),
+        "Evicted: Job \"a\" was disrupted: why"
+    );
+    assert_eq!(
+        tells(&[("Failed", "BackoffLimitExceeded")]),
+        "JobLost: Job \"a\" failed, and its Pod is gone: why"
+    );
+    assert_eq!(
+        tells(&[("Complete", "")]),
+        "Succeeded: Job \"a\" succeeded; its Pod is gone, and its outputs with it"
+    );
+}
+
+#[test]
+fn hostile_reports_are_bounded() {
+    let status = containers("Failed", &ended(0, ""), &ended(1, &"x".repeat(100_000)));
+    assert!(told(&status).len() < 100_200);
+    let status = containers("Failed", &ended(0, ""), &ended(1, &"[".repeat(4000)));
+    assert!(told(&status).starts_with("AgentFailed"));
+}
