@@ -14,6 +14,7 @@ use k8s_openapi::api::batch::v1::PodFailurePolicy;
 use k8s_openapi::api::batch::v1::PodFailurePolicyOnPodConditionsPattern;
 use k8s_openapi::api::batch::v1::PodFailurePolicyRule;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
 use kube::ResourceExt;
 use kube::api::ObjectMeta;
@@ -51,7 +52,7 @@ pub(super) fn build(task: &Task, name: &str, start: &Start, images: &Images) -> 
         metadata: ObjectMeta {
             name: Some(name.to_owned()),
             namespace: task.namespace(),
-            owner_references: Some(task.controller_owner_ref(&()).into_iter().collect()),
+            owner_references: owner(task).map(|it| vec![it]),
             ..metadata(task)
         },
         spec: Some(JobSpec {
@@ -66,6 +67,15 @@ pub(super) fn build(task: &Task, name: &str, start: &Start, images: &Images) -> 
         status: None,
     };
     Built { job, overridden }
+}
+
+/// What makes the Job go with its Task. A Task that was read from the API server has a UID.
+fn owner(task: &Task) -> Option<OwnerReference> {
+    let owner = task.controller_owner_ref(&())?;
+    Some(OwnerReference {
+        block_owner_deletion: Some(true),
+        ..owner
+    })
 }
 
 /// Labels of Job and Pod; the full name in an annotation where a label cannot hold it.
