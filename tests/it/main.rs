@@ -3,4 +3,6 @@
 
 mod api_server;
 mod generated;
+mod git_server;
+mod repo;
 mod tidy;

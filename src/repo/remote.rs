@@ -1,0 +1,241 @@
+//! A repository behind a network: lists its refs and fetches from it. Blocking.
+
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use gix::ObjectId;
+use gix::progress::Discard;
+use gix::protocol::transport::client::blocking_io::Transport;
+use gix::protocol::transport::client::blocking_io::http;
+use gix::protocol::transport::client::blocking_io::http::reqwest::Options as Backend;
+use gix::refspec::parse::Operation;
+use gix::remote::Direction;
+use gix::remote::fetch::Shallow;
+use gix::remote::fetch::Tags;
+use gix::remote::ref_map::Options;
+
+use super::Access;
+use super::Error;
+use super::Reference;
+use crate::model::RepoUrl;
+use crate::model::repo_url::Scheme;
+
+/// A ref that no server has. Asked for beside a commit, it keeps servers from listing all refs.
+const NO_REF: &str = "refs/axon/none";
+
+/// A repository behind a network, and how to get in.
+#[derive(Clone, Debug)]
+pub struct Remote {
+    url: RepoUrl,
+    access: Access,
+}
+
+/// What is to be fetched.
+#[derive(Clone, Debug, Default)]
+pub struct Fetch {
+    /// Refspecs.
+    pub specs: Vec<String>,
+    /// How many commits of each history; all, if absent.
+    pub depth: Option<NonZeroU32>,
+    /// Whether tags of what is fetched come with it.
+    pub tags: bool,
+}
+
+type Connection<'a, 'repo> = gix::remote::Connection<'a, 'a, 'repo, Box<dyn Transport + Send>>;
+
+impl Remote {
+    /// Refuses to send a token where others could read it.
+    pub fn new(url: RepoUrl, access: Access) -> Result<Self, Error> {
+        match url.scheme() {
+            Scheme::Http if access.token.is_some() && !url.is_loopback() => {
+                return Err(Error::PlainToken {
+                    url: url.to_string(),
+                });
+            }
+            Scheme::Https | Scheme::Http | Scheme::File => {}
+            Scheme::Git | Scheme::Ssh | Scheme::Scp => {
+                return Err(Error::Unsupported {
+                    url: url.to_string(),
+                });
+            }
+        }
+        Ok(Self { url, access })
+    }
+
+    pub fn url(&self) -> &RepoUrl {
+        &self.url
+    }
+
+    /// The commit that `reference` stands at. `repo` lends its settings; nothing is written to it.
+    pub fn find(&self, repo: &gix::Repository, reference: &Reference) -> Result<ObjectId, Error> {
+        self.find_ref(repo, reference).map(|(_, id)| id)
+    }
+
+    /// Name and commit of the ref that `reference` means. The default branch has its own name where
+    /// the server tells it.
+    pub fn find_ref(
+        &self,
+        repo: &gix::Repository,
+        reference: &Reference,
+    ) -> Result<(String, ObjectId), Error> {
+        let names = reference.candidates();
+        let found = self.list(repo, &names)?;
+        for name in &names {
+            for found in &found {
+                let (full, target, peeled) = found.unpack();
+                if full == name.as_bytes()
+                    && let Some(id) = peeled.or(target)
+                {
+                    return Ok((
+                        branch_name(found).unwrap_or_else(|| name.clone()),
+                        id.to_owned(),
+                    ));
+                }
+            }
+        }
+        Err(Error::no_reference(&self.url, &reference.text()))
+    }
+
+    /// The refs of exactly these names that the server has: one `ls-refs`.
+    fn list(
+        &self,
+        repo: &gix::Repository,
+        names: &[String],
+    ) -> Result<Vec<gix::protocol::handshake::Ref>, Error> {
+        let failed = |error: gix::Error| Error::of_server(&self.url, &error);
+        let remote = self.remote(repo)?;
+        let remote = remote
+            .with_refspecs(names.iter().map(String::as_str), Direction::Fetch)
+            .map_err(failed)?;
+        let remote = remote.with_fetch_tags(Tags::None);
+        let (map, _) = self
+            .connect(&remote)?
+            .ref_map(Discard, Options::default())
+            .map_err(failed)?;
+        Ok(map.remote_refs)
+    }
+
+    /// Fetches into `repo`.
+    pub fn fetch(
+        &self,
+        repo: &gix::Repository,
+        fetch: &Fetch,
+        stop: &AtomicBool,
+    ) -> Result<(), Error> {
+        let failed = |error: gix::Error| Error::of_server(&self.url, &error);
+        let remote = self.remote(repo)?;
+        let specs = fetch.specs.iter().map(String::as_str);
+        let remote = remote
+            .with_refspecs(specs, Direction::Fetch)
+            .map_err(failed)?;
+        let remote = remote.with_fetch_tags(if fetch.tags {
+            Tags::Included
+        } else {
+            Tags::None
+        });
+        let narrow = gix::refspec::parse(NO_REF.into(), Operation::Fetch).map_err(failed)?;
+        let options = Options {
+            extra_refspecs: vec![narrow.to_owned()],
+            ..Options::default()
+        };
+        let prepared = self
+            .connect(&remote)?
+            .prepare_fetch(Discard, options)
+            .map_err(failed)?;
+        let shallow = fetch
+            .depth
+            .map_or(Shallow::NoChange, Shallow::DepthAtRemote);
+        prepared
+            .with_shallow(shallow)
+            .receive(Discard, stop)
+            .map_err(failed)?;
+        Ok(())
+    }
+
+    fn remote<'repo>(&self, repo: &'repo gix::Repository) -> Result<gix::Remote<'repo>, Error> {
+        repo.remote_at_without_url_rewrite(self.url.to_string().as_str())
+            .map_err(|error| Error::of_server(&self.url, &error))
+    }
+
+    fn connect<'a, 'repo>(
+        &self,
+        remote: &'a gix::Remote<'repo>,
+    ) -> Result<Connection<'a, 'repo>, Error> {
+        if self.url.file_path().is_some_and(|path| !path.exists()) {
+            return Err(Error::NoRepository {
+                url: self.url.to_string(),
+            });
+        }
+        let connection = remote
+            .connect(Direction::Fetch)
+            .map_err(|error| Error::of_server(&self.url, &error))?;
+        // No other credential is ever looked for, and nobody is asked.
+        let connection = connection.with_credentials(|_| Ok(None));
+        Ok(match self.url.scheme() {
+            Scheme::Https | Scheme::Http => {
+                connection.with_transport_options(Box::new(self.http_options()))
+            }
+            Scheme::Git | Scheme::Ssh | Scheme::Scp | Scheme::File => connection,
+        })
+    }
+
+    fn http_options(&self) -> http::Options {
+        let (silence, loopback) = (self.access.silence, self.url.is_loopback());
+        let backend = Backend {
+            configure_client: Some(Box::new(move |client| {
+                let client = client.timeout(silence).connect_timeout(silence);
+                Ok(if loopback { client.no_proxy() } else { client })
+            })),
+            configure_request: None,
+        };
+        // A header of ours also makes the transport refuse every redirect: the token goes nowhere else.
+        let token = self.access.token.as_ref();
+        let header = token.map(|token| {
+            let pair = STANDARD.encode(format!("x-access-token:{}", token.expose()));
+            format!("Authorization: Basic {pair}")
+        });
+        http::Options {
+            extra_headers: header.into_iter().collect(),
+            connect_timeout: Some(silence),
+            backend: Some(Arc::new(Mutex::new(backend))),
+            ..http::Options::default()
+        }
+    }
+}
+
+/// The branch that a symbolic ref stands for.
+fn branch_name(found: &gix::protocol::handshake::Ref) -> Option<String> {
+    match found {
+        gix::protocol::handshake::Ref::Symbolic { target, .. } => Some(target.to_string()),
+        gix::protocol::handshake::Ref::Peeled { .. }
+        | gix::protocol::handshake::Ref::Direct { .. }
+        | gix::protocol::handshake::Ref::Unborn { .. } => None,
+    }
+}
+
+/// Settings for repositories of ours: nothing is taken from the user's or the system's.
+pub fn options() -> gix::open::Options {
+    gix::open::Options::isolated()
+        .with(gix::sec::Trust::Full)
+        .config_overrides([
+            // Never asked for, so never needed; some identity is needed for reference logs.
+            "user.name=Axon",
+            "user.email=axon@localhost",
+        ])
+}
+
+/// Makes an empty repository.
+pub fn init(path: &Path, kind: gix::create::Kind) -> Result<gix::Repository, gix::Error> {
+    let made = gix::ThreadSafeRepository::init_opts(
+        path,
+        kind,
+        gix::create::Options::default(),
+        options(),
+    )?;
+    Ok(made.to_thread_local())
+}
