@@ -49,8 +49,10 @@ pub(crate) struct Builtin {
     pub(crate) orphans: bool,
     /// Brings an object into the form of its type: unknown fields go, wrong types are errors.
     pub(crate) normalize: fn(Value) -> Result<Value, serde_json::Error>,
-    /// Fills in what Kubernetes fills in.
+    /// Fills in what belongs to the object as its writer meant it, and to that writer.
     pub(crate) defaults: fn(&mut Value),
+    /// Fills in what the server itself decides. It runs after the object has a UID.
+    pub(crate) prepare: fn(&mut Value),
 }
 
 impl Builtin {
@@ -76,6 +78,7 @@ impl Builtin {
             orphans: false,
             normalize: typed::<T>,
             defaults: defaults::none,
+            prepare: defaults::none,
         }
     }
 
@@ -123,6 +126,11 @@ impl Builtin {
         self.defaults = defaults;
         self
     }
+
+    const fn prepare(mut self, prepare: fn(&mut Value)) -> Self {
+        self.prepare = prepare;
+        self
+    }
 }
 
 fn typed<T: DeserializeOwned + Serialize>(object: Value) -> Result<Value, serde_json::Error> {
@@ -138,7 +146,8 @@ pub(crate) const TABLE: &[Builtin] = &[
         .status()
         .short(&["ns"])
         .returns_deleted()
-        .with(defaults::namespace),
+        .with(defaults::namespace)
+        .prepare(defaults::prepare_namespace),
     Builtin::new::<Secret>("", "secrets", "Secret", "secrets").with(defaults::secret),
     Builtin::new::<ConfigMap>("", "configmaps", "ConfigMap", "configmaps").short(&["cm"]),
     Builtin::new::<ServiceAccount>("", "serviceaccounts", "ServiceAccount", "serviceaccounts")
@@ -157,19 +166,22 @@ pub(crate) const TABLE: &[Builtin] = &[
         .short(&["po"])
         .all()
         .returns_deleted()
-        .with(defaults::pod),
+        .with(defaults::pod)
+        .prepare(defaults::prepare_pod),
     Builtin::new::<Job>("batch", "jobs", "Job", "jobs.batch")
         .status()
         .generation()
         .all()
         .orphans()
-        .with(defaults::job),
+        .with(defaults::job)
+        .prepare(defaults::prepare_job),
     Builtin::new::<Deployment>("apps", "deployments", "Deployment", "deployments.apps")
         .status()
         .generation()
         .short(&["deploy"])
         .all()
-        .with(defaults::deployment),
+        .with(defaults::deployment)
+        .prepare(defaults::prepare_status),
     Builtin::new::<Lease>(
         "coordination.k8s.io",
         "leases",

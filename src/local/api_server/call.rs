@@ -1,6 +1,7 @@
 //! One request to a resource, taken apart.
 
 use std::sync::Arc;
+use std::sync::LazyLock;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -8,8 +9,11 @@ use http::header;
 use http::request::Parts;
 use jiff::Timestamp;
 use serde_json::Value;
+use serde_json::json;
 
 use super::Inner;
+use super::apply::Type;
+use super::apply::Writer;
 use super::error::ApiError;
 use super::request::Query;
 use super::request::Target;
@@ -17,10 +21,26 @@ use super::request::Verb;
 use super::request::WriteOptions;
 use super::request::verb;
 use super::resource::Resource;
+use super::resource::Rules;
 use crate::local::clock;
 use crate::local::store::Entry;
 use crate::local::store::Key;
 use crate::local::store::Scope;
+
+/// What a status write of a built-in object cannot change.
+const FIXED_IN_STATUS: &[&[&str]] = &[
+    &["spec"],
+    &["metadata", "deletionTimestamp"],
+    &["metadata", "ownerReferences"],
+];
+
+/// The structs that objects of built-in types have even when they are empty.
+static BLANK: LazyLock<Value> = LazyLock::new(|| {
+    json!({
+        "metadata": {}, "status": {},
+        "spec": {"strategy": {}, "template": {"metadata": {}, "spec": {}}},
+    })
+});
 
 /// Which part of an object a request is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +134,32 @@ impl Call {
         found.ok_or_else(|| ApiError::not_found(&self.resource, &self.name))
     }
 
+    /// Who writes, for the ownership of fields.
+    pub(crate) fn with_writer<T>(&self, work: impl FnOnce(Writer<'_>) -> T) -> T {
+        let api_version = self.resource.api_version();
+        let time = clock::text(self.now);
+        let (of, blank) = match &self.resource.rules {
+            Rules::Builtin(_) => (Type::builtin(), Some(&*BLANK)),
+            Rules::Custom(custom) => (Type::Custom(&custom.schema), None),
+        };
+        let (subresource, ignored): (&str, &[&[&str]]) = match self.part {
+            Part::Status if self.resource.is_custom() => ("status", &[&["metadata"], &["spec"]]),
+            Part::Status => ("status", FIXED_IN_STATUS),
+            Part::Finalize => ("finalize", &[&["status"]]),
+            Part::Whole | Part::Log if self.resource.status => ("", &[&["status"]]),
+            Part::Whole | Part::Log => ("", &[]),
+        };
+        work(Writer {
+            manager: &self.options.manager,
+            subresource,
+            api_version: &api_version,
+            time: &time,
+            of,
+            ignored,
+            blank,
+        })
+    }
+
     /// The body as JSON or YAML.
     pub(crate) fn decode(&self) -> Result<Value, ApiError> {
         let media = self.headers.get(header::CONTENT_TYPE);
@@ -144,8 +190,8 @@ pub(crate) fn decode(media: &str, body: &[u8]) -> Result<Value, ApiError> {
             ),
         ));
     }
-    let is_json = body.iter().find(|it| !it.is_ascii_whitespace()) == Some(&b'{');
-    let decoded = if is_json {
+    let first = body.iter().find(|it| !it.is_ascii_whitespace());
+    let decoded = if matches!(first, Some(b'{' | b'[')) {
         serde_json::from_slice(body).map_err(|error| error.to_string())
     } else {
         serde_saphyr::from_slice(body).map_err(|error| error.to_string())

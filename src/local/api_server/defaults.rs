@@ -32,6 +32,9 @@ pub(super) fn namespace(object: &mut Value) {
     let meta = object::meta_mut(object);
     let labels = meta.entry("labels").or_insert_with(|| json!({}));
     labels["kubernetes.io/metadata.name"] = name.into();
+}
+
+pub(super) fn prepare_namespace(object: &mut Value) {
     default(inner(object, "spec"), "finalizers", json!(["kubernetes"]));
     default(inner(object, "status"), "phase", "Active");
 }
@@ -66,11 +69,18 @@ pub(super) fn pod(object: &mut Value) {
     if let Some(spec) = object.get_mut("spec") {
         pod_spec(spec);
         default(spec, "enableServiceLinks", true);
-        default(spec, "preemptionPolicy", "PreemptLowerPriority");
-        default(spec, "priority", 0);
     }
-    let status = inner(object, "status");
-    default(status, "phase", "Pending");
+}
+
+pub(super) fn prepare_pod(object: &mut Value) {
+    let spec = inner(object, "spec");
+    default(spec, "preemptionPolicy", "PreemptLowerPriority");
+    default(spec, "priority", 0);
+    default(inner(object, "status"), "phase", "Pending");
+}
+
+pub(super) fn prepare_status(object: &mut Value) {
+    default(object, "status", json!({}));
 }
 
 fn pod_spec(spec: &mut Value) {
@@ -124,16 +134,12 @@ fn container(container: &mut Value) {
     });
 }
 
-/// The selector and labels of a Job name its UID, so this runs after the UID is given.
 pub(super) fn job(object: &mut Value) {
-    let uid = object::meta(object, "uid").to_owned();
-    let name = object::name(object).to_owned();
     let spec = inner(object, "spec");
     for (field, value) in [
         ("backoffLimit", json!(6)),
         ("completionMode", json!("NonIndexed")),
         ("suspend", json!(false)),
-        ("manualSelector", json!(false)),
     ] {
         default(spec, field, value);
     }
@@ -148,10 +154,15 @@ pub(super) fn job(object: &mut Value) {
         "TerminatingOrFailed"
     };
     default(spec, "podReplacementPolicy", replacement);
-    if spec["manualSelector"] == false {
-        if let Some(fields) = spec.as_object_mut() {
-            fields.remove("manualSelector");
-        }
+    pod_spec(inner(inner(spec, "template"), "spec"));
+}
+
+/// The Pods of a Job are found by its UID.
+pub(super) fn prepare_job(object: &mut Value) {
+    let uid = object::meta(object, "uid").to_owned();
+    let name = object::name(object).to_owned();
+    let spec = inner(object, "spec");
+    if spec["manualSelector"] != true {
         let labels = inner(inner(inner(spec, "template"), "metadata"), "labels");
         for (label, value) in [
             ("batch.kubernetes.io/controller-uid", &uid),
@@ -164,7 +175,6 @@ pub(super) fn job(object: &mut Value) {
         let selector = json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}});
         default(spec, "selector", selector);
     }
-    pod_spec(inner(inner(spec, "template"), "spec"));
     default(object, "status", json!({}));
 }
 
@@ -185,7 +195,6 @@ pub(super) fn deployment(object: &mut Value) {
         default(rolling, "maxSurge", "25%");
     }
     pod_spec(inner(inner(spec, "template"), "spec"));
-    default(object, "status", json!({}));
 }
 
 pub(super) fn crd(object: &mut Value) {

@@ -2,6 +2,7 @@
 //!
 //! It knows Kubernetes' semantics and nothing of what runs in the cluster.
 
+mod apply;
 mod builtin;
 mod call;
 mod crd;

@@ -31,7 +31,7 @@ const MAX_GENERATED: usize = 8;
 pub(super) fn create(call: &Call) -> Result<Reply, ApiError> {
     let sent = call.decode()?;
     for _ in 0..MAX_GENERATED {
-        match make(call, sent.clone()) {
+        match make(call, sent.clone(), Ownership::Open) {
             Err(error) if error.reason == "AlreadyExists" && object::name(&sent).is_empty() => {}
             other => return other,
         }
@@ -39,8 +39,15 @@ pub(super) fn create(call: &Call) -> Result<Reply, ApiError> {
     Err(ApiError::internal("no free name could be generated"))
 }
 
+/// Whether it is already written down who owns which fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ownership {
+    Open,
+    Settled,
+}
+
 /// Creates an object from what was sent.
-pub(super) fn make(call: &Call, mut sent: Value) -> Result<Reply, ApiError> {
+pub(super) fn make(call: &Call, mut sent: Value, ownership: Ownership) -> Result<Reply, ApiError> {
     let resource = &call.resource;
     check_address(call, &mut sent)?;
     if object::name(&sent).is_empty() {
@@ -61,7 +68,7 @@ pub(super) fn make(call: &Call, mut sent: Value) -> Result<Reply, ApiError> {
             "resourceVersion should not be set on objects to be created",
         ));
     }
-    let object = complete(call, None, sent)?;
+    let object = complete(call, None, sent, ownership)?;
     check_namespace(call)?;
     let name = object::name(&object).to_owned();
     let key = call.key(&name);
@@ -105,7 +112,7 @@ pub(super) fn update(call: &Call) -> Result<Reply, ApiError> {
             );
             return Err(ApiError::invalid(&call.resource, &call.name, &[missing]));
         }
-        match replace(call, &stored, sent.clone())? {
+        match replace(call, &stored, sent.clone(), Ownership::Open)? {
             Some(reply) => return Ok(reply),
             None if is_unconditional => {}
             None => return Err(ApiError::modified(&call.resource, &call.name)),
@@ -119,6 +126,7 @@ pub(super) fn replace(
     call: &Call,
     stored: &Entry,
     mut sent: Value,
+    ownership: Ownership,
 ) -> Result<Option<Reply>, ApiError> {
     let resource = &call.resource;
     let old = stored.object();
@@ -137,7 +145,7 @@ pub(super) fn replace(
     if sent["metadata"].is_null() {
         sent["metadata"] = json!({});
     }
-    let object = complete(call, Some(&old), sent)?;
+    let object = complete(call, Some(&old), sent, ownership)?;
     if call.options.dry_run {
         return Ok(Some(answer_dry(call, StatusCode::OK, object)));
     }
@@ -175,9 +183,20 @@ pub(super) fn is_finished(object: &Value) -> bool {
 }
 
 /// Makes of what was sent what is to be stored: complete, and checked.
-pub(super) fn complete(call: &Call, old: Option<&Value>, sent: Value) -> Result<Value, ApiError> {
+fn complete(
+    call: &Call,
+    old: Option<&Value>,
+    sent: Value,
+    ownership: Ownership,
+) -> Result<Value, ApiError> {
     let resource = &*call.resource;
     let mut object = validate::shape(call, sent)?;
+    if let Rules::Builtin(builtin) = &resource.rules {
+        (builtin.defaults)(&mut object);
+    }
+    if ownership == Ownership::Open {
+        call.with_writer(|writer| writer.update(old, &mut object));
+    }
     match old {
         None => {
             let namespace = call.namespace.as_deref().unwrap_or_default();
@@ -190,9 +209,8 @@ pub(super) fn complete(call: &Call, old: Option<&Value>, sent: Value) -> Result<
         }
         Some(old) => keep(call, old, &mut object),
     }
-    match &resource.rules {
-        Rules::Builtin(builtin) => (builtin.defaults)(&mut object),
-        Rules::Custom(_) => {}
+    if let Rules::Builtin(builtin) = &resource.rules {
+        (builtin.prepare)(&mut object);
     }
     if resource.storage == builtin::CRDS && call.part == Part::Whole {
         crd::establish(&mut object, call.now);
