@@ -102,14 +102,16 @@ fn workspace(
 ) {
     spec.retain(|field| field.key != "repo" || !matches!(field.value.value, Value::Null));
     if !spec.iter().any(|field| field.key == "repo") {
-        match objects.source_url() {
-            Some(url) => spec.push(field(entry.mark, "repo", Node::text(entry.mark, url))),
-            None => report.error_with(
-                entry.mark,
-                format!("workspace \"{}\" has no \"repo\"", entry.key),
-                Some("this directory has no git remote \"origin\" to take it from".to_owned()),
-            ),
-        }
+        let repo = if let Some(url) = objects.source_url() {
+            Node::text(entry.mark, url)
+        } else {
+            let message = format!("workspace \"{}\" has no \"repo\"", entry.key);
+            let hint = "this configuration has no repository URL (a git remote \"origin\") to take it from";
+            report.error_with(entry.mark, message, Some(hint.to_owned()));
+            let (mark, value) = (entry.mark, Value::Broken);
+            Node { mark, value }
+        };
+        spec.push(field(entry.mark, "repo", repo));
     }
     let draft = Draft {
         kind: Kind::Workspace,

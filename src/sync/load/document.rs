@@ -12,8 +12,8 @@ use super::node::Value;
 use super::object::Objects;
 use super::report::Report;
 use super::report::suggest;
-use super::schema::got;
-use super::yaml::brief;
+use super::words::brief;
+use super::words::got;
 
 /// Kind of a configuration document.
 pub(super) const CONFIG: &str = "Config";

@@ -4,6 +4,7 @@ use crate::model::Kind;
 use crate::model::Namespace;
 
 use super::node::Entry;
+use super::node::Mark;
 use super::node::Node;
 use super::node::Value;
 use super::object::Draft;
@@ -11,8 +12,8 @@ use super::object::Objects;
 use super::report::Report;
 use super::report::suggest;
 use super::schema::Holder;
-use super::schema::got;
-use super::yaml::brief;
+use super::words::brief;
+use super::words::got;
 
 /// Keys of a manifest; `status` is the cluster's and left out.
 const KEYS: [&str; 4] = ["apiVersion", "kind", "metadata", "spec"];
@@ -37,29 +38,15 @@ pub(super) fn declare(
     report: &mut Report<'_>,
 ) {
     check_keys(document.entries(), &KEYS, report);
-    let Some(metadata) = map_under("metadata", document, report) else {
-        return;
-    };
-    check_keys(metadata.entries(), &METADATA_KEYS, report);
-    if let Some(namespace) = metadata.get("namespace") {
-        check_namespace(namespace, objects, report);
-    }
-    let Some(name) = metadata.get("name") else {
-        let mark = document
-            .entry("metadata")
-            .map_or(document.mark, |it| it.mark);
-        return report.error(mark, "\"name\" is missing in \"metadata\"");
-    };
-    let Some(text) = name.as_text() else {
-        let message = format!("\"name\" must be text, got {}", got(name));
-        return report.error(name.mark, message);
-    };
-    let Some(spec) = map_under("spec", document, report) else {
+    let metadata = map_under("metadata", document, report);
+    let spec = map_under("spec", document, report);
+    let name = metadata.and_then(|metadata| checked_name(metadata, document, objects, report));
+    let (Some(metadata), Some(spec), Some(name)) = (metadata, spec, name) else {
         return;
     };
     let draft = Draft {
         kind,
-        name: (text, name.mark),
+        name,
         metadata: Some(metadata),
         spec: spec.clone(),
         rerun: None,
@@ -70,6 +57,30 @@ pub(super) fn declare(
         },
     };
     objects.declare(&draft, report);
+}
+
+/// The name of the object, once what stands beside it is checked.
+fn checked_name<'d>(
+    metadata: &'d Node,
+    document: &Node,
+    objects: &mut Objects<'_>,
+    report: &mut Report<'_>,
+) -> Option<(&'d str, Mark)> {
+    check_keys(metadata.entries(), &METADATA_KEYS, report);
+    if let Some(namespace) = metadata.get("namespace") {
+        check_namespace(namespace, objects, report);
+    }
+    let Some(name) = metadata.get("name") else {
+        let key = document.entry("metadata").map(|entry| entry.mark);
+        let mark = key.unwrap_or(metadata.mark);
+        report.error(mark, "\"name\" is missing in \"metadata\"");
+        return None;
+    };
+    if name.as_text().is_none() {
+        let message = format!("\"name\" must be text, got {}", got(name));
+        report.error(name.mark, message);
+    }
+    Some((name.as_text()?, name.mark))
 }
 
 fn map_under<'d>(key: &str, document: &'d Node, report: &mut Report<'_>) -> Option<&'d Node> {

@@ -12,12 +12,12 @@ use crate::model::repo_url::RepoUrl;
 use crate::model::spawner::Spawner;
 use crate::model::task;
 
-use super::node::Mark;
 use super::node::Node;
 use super::report::Report;
+use super::schema::Holder;
 
-/// Checks a spec that the schema has been asked about; `at` is where the object begins.
-pub(super) fn check(kind: Kind, spec: &Node, at: Mark, report: &mut Report<'_>) {
+/// Checks a spec that the schema has been asked about.
+pub(super) fn check(kind: Kind, spec: &Node, holder: &Holder<'_>, report: &mut Report<'_>) {
     let problems = match kind {
         Kind::Workspace => return check_workspace(spec, report),
         Kind::Task => {
@@ -34,8 +34,12 @@ pub(super) fn check(kind: Kind, spec: &Node, at: Mark, report: &mut Report<'_>) 
             spec.map(|spec: TaskSpawnerSpec| Spawner::validate(&spec).err().unwrap_or_default())
         }
     };
-    for problem in problems.into_iter().flatten() {
-        let mark = spec.place_of(&problem.pointer).unwrap_or(at);
+    for mut problem in problems.into_iter().flatten() {
+        let mark = spec.place_of(&problem.pointer).unwrap_or(holder.mark);
+        if holder.is_entry {
+            // Entries have a shorter word for it.
+            problem.message = problem.message.replace("workspaceRef", "workspace");
+        }
         report.add(mark, problem);
     }
 }

@@ -15,8 +15,8 @@ use super::node::Node;
 use super::node::Value;
 use super::object::Rerun;
 use super::report::Report;
-use super::schema::got;
-use super::yaml::brief;
+use super::words::brief;
+use super::words::got;
 
 /// Prefixes whose labels and annotations Axon and Kubernetes set.
 const RESERVED: [&str; 3] = ["axon.io/", "app.kubernetes.io/", "batch.kubernetes.io/"];
@@ -40,7 +40,7 @@ pub(super) fn read(kind: Kind, metadata: Option<&Node>, report: &mut Report<'_>)
         return read;
     };
     for (entry, value) in texts("labels", metadata, report) {
-        check_key("label", entry, report);
+        check_key(" label", entry, report);
         if is_reserved(&entry.key) {
             refuse_reserved("label", entry, report);
         }
@@ -56,7 +56,7 @@ pub(super) fn read(kind: Kind, metadata: Option<&Node>, report: &mut Report<'_>)
     }
     let mut size = 0;
     for (entry, value) in texts("annotations", metadata, report) {
-        check_key("annotation", entry, report);
+        check_key("n annotation", entry, report);
         if is_reserved(&entry.key) {
             check_own(kind, entry, value, &mut read.rerun, report);
         }
@@ -149,7 +149,7 @@ fn check_key(what: &str, entry: &Entry, report: &mut Report<'_>) {
         prefix.is_none_or(|prefix| prefix.len() <= MAX_NAME && ObjectName::parse(prefix).is_ok());
     if !(good_prefix && is_name(name)) {
         let message = format!(
-            "\"{}\" is no key of a {what}: expected \"name\" or \"domain/name\"",
+            "\"{}\" cannot be the key of a{what}: expected \"name\" or \"domain/name\"",
             brief(&entry.key)
         );
         report.error(entry.mark, message);

@@ -20,6 +20,7 @@ mod object;
 mod report;
 mod scalar;
 mod schema;
+mod words;
 mod yaml;
 
 use crate::model::Diagnostic;

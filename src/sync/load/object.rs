@@ -13,6 +13,7 @@ use crate::model::Kind;
 use crate::model::Namespace;
 use crate::model::ObjectName;
 use crate::model::SyncId;
+use crate::model::names::MAX_LABEL;
 use crate::model::object::DesiredSet;
 use crate::model::run::RunDigest;
 
@@ -127,12 +128,12 @@ impl<'a> Objects<'a> {
     /// Checks an object and puts it into the set.
     pub(super) fn declare(&mut self, draft: &Draft<'_>, report: &mut Report<'_>) {
         let (name, mark) = draft.name;
-        self.weight += draft.spec.weight();
+        self.weight += draft.spec.weight() + draft.metadata.map_or(0, Node::weight);
         if self.declared.len() == MAX_OBJECTS || self.weight > MAX_OBJECTS_WEIGHT {
             return self.refuse_more(mark, report);
         }
         schema::check_spec(draft.kind, &draft.spec, &draft.holder, report);
-        meaning::check(draft.kind, &draft.spec, mark, report);
+        meaning::check(draft.kind, &draft.spec, &draft.holder, report);
         let mut metadata = metadata::read(draft.kind, draft.metadata, report);
         if let (Some(rerun), Some(_)) = (draft.rerun, metadata.rerun) {
             let message = format!("\"rerun\" is set twice, here and as \"{}\"", labels::RERUN);
@@ -148,6 +149,11 @@ impl<'a> Objects<'a> {
             Ok(name) => name,
             Err(error) => return report.error(mark, format!("{} name {error}", draft.kind)),
         };
+        if draft.kind == Kind::TaskSpawner && name.as_str().len() > MAX_LABEL {
+            let message =
+                format!("the name of a TaskSpawner must have at most {MAX_LABEL} characters");
+            report.error(mark, message);
+        }
         self.use_workspace(draft.kind, &draft.spec);
         let key = Key {
             kind: draft.kind,

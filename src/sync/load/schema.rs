@@ -18,7 +18,11 @@ use super::node::Value;
 use super::report::Report;
 use super::report::quoted;
 use super::report::suggest;
-use super::yaml::brief;
+use super::words::NOTHING;
+use super::words::brief;
+use super::words::got;
+use super::words::mismatch;
+use super::words::type_hint;
 
 /// The schema of a configuration document.
 static CONFIG: LazyLock<Json> = LazyLock::new(api::config_schema);
@@ -106,7 +110,8 @@ struct Walk<'s> {
 impl Walk<'_> {
     fn check(&self, schema: &Json, node: &Node, name: &Name<'_>, report: &mut Report<'_>) {
         let schema = self.resolved(schema);
-        if matches!(node.value, Value::Broken) {
+        // What was refused as written is not refused again as what it became.
+        if matches!(node.value, Value::Broken) || self.is_told(node, report) {
             return;
         }
         let either = ["anyOf", "oneOf"]
@@ -145,6 +150,12 @@ impl Walk<'_> {
         }
     }
 
+    /// Whether an entry's scalar was refused when the entry was checked.
+    fn is_told(&self, node: &Node, report: &Report<'_>) -> bool {
+        let is_scalar = !matches!(node.value, Value::Map(_) | Value::List(_));
+        is_scalar && self.holder.is_some() && report.is_refused(node.mark)
+    }
+
     fn resolved<'v>(&'v self, schema: &'v Json) -> &'v Json {
         let reference = schema["$ref"].as_str().and_then(|it| it.strip_prefix('#'));
         reference
@@ -164,9 +175,8 @@ impl Walk<'_> {
         if let Some(allowed) = choices(whole) {
             return check_choice(&allowed, node, name, report);
         }
-        let branches = branches.iter().map(|branch| self.resolved(branch));
         let mut expected = Vec::new();
-        for branch in branches {
+        for branch in self.leaves(branches) {
             match mismatch(branch, node) {
                 None => return self.check(branch, node, name, report),
                 Some(other) if other != NOTHING => expected.push(other),
@@ -176,6 +186,19 @@ impl Walk<'_> {
         let expected = expected.join(" or ");
         let message = format!("{} must be {expected}, got {}", name.subject(), got(node));
         report.error_with(node.mark, message, type_hint(&expected, node));
+    }
+
+    /// The schemas among several, with those among them that are several themselves spread out.
+    fn leaves<'v>(&'v self, branches: &'v [Json]) -> Vec<&'v Json> {
+        let mut leaves = Vec::new();
+        for branch in branches {
+            let branch = self.resolved(branch);
+            match branch["anyOf"].as_array() {
+                Some(inner) => leaves.extend(self.leaves(inner)),
+                None => leaves.push(branch),
+            }
+        }
+        leaves
     }
 
     fn check_map(
@@ -235,90 +258,6 @@ fn unknown_key<'k>(
         .has_room()
         .then(|| suggest(&entry.key, known.map(String::as_str)));
     report.error_with(entry.mark, message, hint.flatten());
-}
-
-const TEXT: &str = "text";
-const NOTHING: &str = "left out";
-
-/// What the schema expects, where the value is something else.
-fn mismatch(schema: &Json, node: &Node) -> Option<String> {
-    if schema["x-kubernetes-int-or-string"] == true {
-        let fits = matches!(node.value, Value::Text(_) | Value::Number(_));
-        return (!fits).then(|| "a number or text".to_owned());
-    }
-    let types: Vec<&str> = match &schema["type"] {
-        Json::String(one) => vec![one],
-        Json::Array(several) => several.iter().filter_map(Json::as_str).collect(),
-        _ => return None,
-    };
-    let nullable = types.contains(&"null") || schema["nullable"] == true;
-    let fits = |kind: &&str| match (*kind, &node.value) {
-        ("object", Value::Map(_))
-        | ("array", Value::List(_))
-        | ("string", Value::Text(_))
-        | ("boolean", Value::Bool(_))
-        | ("number", Value::Number(_)) => true,
-        ("integer", Value::Number(number)) => number.is_i64() || number.is_u64(),
-        _ => false,
-    };
-    if types.iter().any(fits) || (nullable && matches!(node.value, Value::Null)) {
-        return None;
-    }
-    let words = types.iter().map(|kind| match *kind {
-        "object" => "a map",
-        "array" => "a list",
-        "string" => TEXT,
-        "boolean" => "true or false",
-        "integer" => "a whole number",
-        "number" => "a number",
-        _ => NOTHING,
-    });
-    let mut words: Vec<&str> = words.collect();
-    if words.len() > 1 {
-        words.retain(|word| *word != NOTHING);
-    }
-    Some(words.join(" or "))
-}
-
-/// The value, as it is told beside what was expected.
-pub(super) fn got(node: &Node) -> String {
-    match &node.value {
-        Value::Null | Value::Broken => "nothing".to_owned(),
-        Value::Bool(value) => value.to_string(),
-        Value::Number(number) => number.to_string(),
-        Value::Odd(text) => brief(text),
-        Value::Text(text) => format!("the text \"{}\"", brief(text)),
-        Value::List(_) => "a list".to_owned(),
-        Value::Map(_) => "a map".to_owned(),
-    }
-}
-
-/// How to write what was expected.
-fn type_hint(expected: &str, node: &Node) -> Option<String> {
-    let text = expected.contains(TEXT);
-    match &node.value {
-        Value::Number(_) | Value::Bool(_) | Value::Odd(_) if text => {
-            Some("put it in quotes".to_owned())
-        }
-        Value::Odd(_) => Some("write it as a decimal number".to_owned()),
-        Value::Text(word) if expected == "true or false" => {
-            match word.to_ascii_lowercase().as_str() {
-                "yes" | "y" | "on" | "true" => Some("write true".to_owned()),
-                "no" | "n" | "off" | "false" => Some("write false".to_owned()),
-                _ => None,
-            }
-        }
-        Value::Text(word) if expected.contains("number") && word.parse::<f64>().is_ok() => {
-            Some("remove the quotes".to_owned())
-        }
-        Value::Text(_) | Value::Number(_) if expected == "a list" => {
-            Some("write a list of one as [value]".to_owned())
-        }
-        Value::Null if expected == "a map" || expected == "a list" => {
-            Some("remove the key, or give it a value".to_owned())
-        }
-        _ => None,
-    }
 }
 
 /// The values that a schema allows, where it lists them.

@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 
-use granit_parser::ErrorKind;
 use granit_parser::Event;
 use granit_parser::Marker;
 use granit_parser::Parser;
@@ -21,6 +20,8 @@ use super::node::Node;
 use super::node::Value;
 use super::report::Report;
 use super::scalar;
+use super::words::brief;
+use super::words::complaint;
 
 /// Deepest nesting: more than any manifest has, and little enough for recursion.
 pub(super) const MAX_DEPTH: usize = 64;
@@ -324,52 +325,11 @@ impl Builder<'_, '_> {
                 .error_with(mark, "a tab cannot indent YAML", Some(hint));
             return GiveUp;
         }
-        let (message, hint) = in_words(error.kind());
+        let (message, hint) = complaint(error.kind());
         self.report
             .error_with(mark, message, hint.map(str::to_owned));
         GiveUp
     }
-}
-
-/// What the parser's commonest complaints mean to someone who does not know YAML's grammar.
-fn in_words(kind: &ErrorKind) -> (String, Option<&'static str>) {
-    let (message, hint) = match kind {
-        ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement => (
-            "a \": \" cannot stand here",
-            Some("put text that holds \": \" in quotes, or check the indentation"),
-        ),
-        ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => (
-            "expected \"key: value\", found no \":\"",
-            Some("check the indentation of this line and the one before"),
-        ),
-        ErrorKind::ExpectedBlockMappingKey | ErrorKind::InvalidIndentation => (
-            "this line fits neither the lines before it nor their indentation",
-            Some("align it with the keys that it belongs to"),
-        ),
-        ErrorKind::ExpectedBlockSequenceEntry | ErrorKind::BlockSequenceEntryNotAllowed => (
-            "a list item (\"- \") was expected elsewhere",
-            Some("align the items of a list with each other"),
-        ),
-        ErrorKind::UnclosedQuotedScalar | ErrorKind::DocumentIndicatorInQuotedScalar => {
-            ("a quote is not closed", None)
-        }
-        ErrorKind::UnexpectedCharacter {
-            character: '`' | '@' | '%',
-        } => (
-            "text cannot begin with this character",
-            Some("put the text in quotes"),
-        ),
-        ErrorKind::DirectiveDisallowed => (
-            "YAML directives (\"%…\") are not supported",
-            Some("remove the line"),
-        ),
-        ErrorKind::UnknownQuotedScalarEscape => (
-            "this \"\\\" escape is not known",
-            Some("write \"\\\\\" for a backslash, or use single quotes"),
-        ),
-        other => return (format!("broken YAML: {other}"), None),
-    };
-    (message.to_owned(), hint)
 }
 
 fn broken(mark: Mark) -> Node {
@@ -384,15 +344,4 @@ fn depth(node: &Node) -> usize {
         _ => return 0,
     };
     1 + deepest.unwrap_or(0)
-}
-
-/// The beginning of a text that may be long.
-pub(super) fn brief(text: &str) -> String {
-    const SHOWN: usize = 60;
-    let line = text.lines().next().unwrap_or_default();
-    let mut brief: String = line.chars().take(SHOWN).collect();
-    if brief.len() < text.len() {
-        brief.push('…');
-    }
-    brief
 }

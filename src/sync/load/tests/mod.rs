@@ -1,5 +1,11 @@
 //! Each rule, as what a person is told.
 
+mod bounds;
+mod config;
+mod manifests;
+mod schema;
+mod yaml;
+
 use crate::model::Diagnostic;
 use crate::model::Digest;
 use crate::model::RepoPath;
@@ -11,7 +17,6 @@ use crate::model::snapshot::Source;
 
 use super::Loaded;
 use super::load;
-use crate::sync::render;
 
 /// A Config with an entry's common fields under `defaults`.
 const HEAD: &str = "\
@@ -62,71 +67,51 @@ fn shown(told: &[Diagnostic]) -> String {
     told.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// All that is told of a root file.
-fn told(yaml: &str) -> String {
-    match load(&snapshot(&[("axon.yaml", yaml)])) {
+/// What is told of a snapshot.
+fn told(snapshot: &Snapshot) -> String {
+    match load(snapshot) {
         Ok(loaded) => shown(&loaded.warnings),
         Err(told) => shown(&told),
     }
 }
 
-#[test]
-fn entries_become_manifests() {
-    let yaml = format!(
-        "{HEAD}tasks:
-  a: {{prompt: x, workspace: {{ref: b}}, rerun: 2}}
-spawners:
-  s: {{when: {{cron: {{schedule: '@daily'}}}}, prompt: x}}
-"
-    );
-    let expected = "\
----
-apiVersion: axon.io/v1alpha1
-kind: Workspace
-metadata:
-  name: a
-spec:
-  ref: b
-  repo: https://github.com/acme/app.git
----
-apiVersion: axon.io/v1alpha1
-kind: TaskSpawner
-metadata:
-  name: s
-spec:
-  taskTemplate:
-    credentials:
-      type: none
-    promptTemplate: x
-    type: codex
-  when:
-    cron:
-      schedule: \"@daily\"
----
-apiVersion: axon.io/v1alpha1
-kind: Task
-metadata:
-  name: a
-  annotations:
-    axon.io/rerun: \"2\"
-spec:
-  credentials:
-    type: none
-  prompt: x
-  type: codex
-  workspaceRef:
-    name: a
-";
-    assert_eq!(render::yaml(&loaded(&yaml).set, None), expected);
+/// Checks all that is told of a root file.
+#[track_caller]
+fn check(yaml: &str, expected: &str) {
+    check_files(&[("axon.yaml", yaml)], expected);
 }
 
-#[test]
-fn all_problems_are_told_at_once() {
-    let yaml = format!("{HEAD}tasks:\n  a:\n    promt: x\n  A: {{prompt: 5}}\n");
-    let expected = "\
-7:3 \"prompt\" is missing in \"a\"
-8:5 unknown key \"promt\" (did you mean \"prompt\"?)
-9:3 Task name \"A\" must have 1 to 253 lower-case letters, digits or \"-\" or \".\", and begin and end with a letter or digit
-9:15 \"prompt\" must be text, got 5 (put it in quotes)";
-    assert_eq!(told(&yaml), expected);
+/// Checks all that is told of a root file and the files that it includes.
+#[track_caller]
+fn check_files(files: &[(&str, &str)], expected: &str) {
+    let told = told(&snapshot(files));
+    assert!(
+        told == expected.trim_end(),
+        "told:\n{told}\n\nexpected:\n{expected}"
+    );
+}
+
+/// Checks what is told of a root file that begins with [`HEAD`]; lines are counted after it.
+#[track_caller]
+fn check_config(yaml: &str, expected: &str) {
+    let head = HEAD.lines().count();
+    let yaml = format!("{HEAD}{yaml}");
+    let mut snapshot = snapshot(&[("axon.yaml", yaml.as_str())]);
+    snapshot.source.url = None;
+    let told = match load(&snapshot) {
+        Ok(loaded) => loaded.warnings,
+        Err(told) => told,
+    };
+    let told: Vec<_> = told
+        .into_iter()
+        .map(|mut it| {
+            it.place.line -= head;
+            it
+        })
+        .collect();
+    let told = shown(&told);
+    assert!(
+        told == expected.trim_end(),
+        "told:\n{told}\n\nexpected:\n{expected}"
+    );
 }
