@@ -8,6 +8,7 @@ mod clock;
 mod events;
 mod images;
 mod options;
+pub mod sync;
 mod task;
 
 use kube::Api;

@@ -1,0 +1,279 @@
+//! Keeps a namespace equal to a source while the source changes.
+//!
+//! What it does is told as [`Event`]s; it prints nothing.
+
+mod watch;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kube::Client;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::Cluster;
+use crate::controller::sync::watch::Folders;
+use crate::model::Diagnostic;
+use crate::model::Namespace;
+use crate::model::Plan;
+use crate::model::RepoPath;
+use crate::model::Revision;
+use crate::model::Snapshot;
+use crate::model::digest::Digest;
+use crate::model::plan::Applied;
+use crate::repo;
+use crate::repo::Reference;
+use crate::repo::Repository;
+use crate::sync;
+use crate::sync::Allow;
+use crate::sync::Input;
+use crate::sync::Pipeline;
+use crate::sync::Refusal;
+use crate::sync::guard;
+use crate::sync::load;
+
+/// First and longest pause before what failed is tried again.
+const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
+
+/// A source, and where it is applied.
+pub struct Sync {
+    pub client: Client,
+    /// The namespace that was asked for; the configuration's own if there is none.
+    pub namespace: Option<Namespace>,
+    /// The namespace where neither names one.
+    pub default_namespace: Namespace,
+    pub repository: Repository,
+    pub reference: Reference,
+    /// Path of `axon.yaml` in the repository.
+    pub root: RepoPath,
+    /// What a Workspace without `repo` stands for, in place of what the source says.
+    pub workspace_url: Option<String>,
+    pub options: sync::Options,
+    pub allow: Allow,
+}
+
+/// What makes the loop look again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// The time.
+    Every(Duration),
+    /// A change of the files in this directory.
+    Changes(PathBuf),
+}
+
+/// What the loop saw or did.
+#[derive(Debug)]
+pub enum Event {
+    /// The configuration was read.
+    Loaded {
+        revision: Revision,
+        warnings: Vec<Diagnostic>,
+    },
+    /// The configuration is broken; the cluster stays as it is.
+    Invalid(Vec<Diagnostic>),
+    /// This is about to be applied.
+    Planned(Box<Plan>),
+    /// This was applied, and the namespace it was applied to.
+    Applied(Applied),
+    /// A guard refused the plan.
+    Refused(Vec<Refusal>),
+    /// It could not be done now; the cluster stays as it is.
+    Failed(Error),
+}
+
+/// Why one look came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot read the configuration")]
+    Read(#[source] repo::Error),
+    #[error("cannot plan")]
+    Plan(#[source] sync::Error),
+    #[error("cannot watch the directory")]
+    Watch(#[source] notify::Error),
+}
+
+/// How one look ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// The cluster is as the source says, as far as the plan could make it so.
+    Done,
+    /// Only an edit helps.
+    Stalled,
+    /// It may go better later.
+    Again,
+}
+
+impl Sync {
+    /// Looks once, and applies what it finds. Each event is awaited before the next thing happens.
+    pub async fn once(&self, mut report: impl AsyncFnMut(Event), stop: &CancellationToken) -> Look {
+        match self.snapshot().await {
+            Ok(snapshot) => self.apply(&snapshot, &mut report, stop).await,
+            Err(error) => {
+                report(Event::Failed(Error::Read(error))).await;
+                Look::Again
+            }
+        }
+    }
+
+    /// Looks and applies, again and again as the trigger says, until `stop`.
+    pub async fn run(
+        &self,
+        trigger: Trigger,
+        mut report: impl AsyncFnMut(Event),
+        stop: &CancellationToken,
+    ) -> Result<(), Error> {
+        let mut trigger = Watch::new(trigger)?;
+        let mut settled: Option<Digest> = None;
+        let mut pause = RETRY.0;
+        loop {
+            let retry = match self
+                .look(&mut settled, &mut trigger, &mut report, stop)
+                .await
+            {
+                Look::Again => Some(pause),
+                Look::Done | Look::Stalled => None,
+            };
+            pause = if retry.is_some() {
+                (pause * 2).min(RETRY.1)
+            } else {
+                RETRY.0
+            };
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = trigger.next() => {}
+                () = after(retry) => {}
+            }
+        }
+    }
+
+    async fn look(
+        &self,
+        settled: &mut Option<Digest>,
+        trigger: &mut Watch,
+        report: &mut impl AsyncFnMut(Event),
+        stop: &CancellationToken,
+    ) -> Look {
+        let snapshot = match self.snapshot().await {
+            Ok(snapshot) => snapshot,
+            Err(error) => {
+                report(Event::Failed(Error::Read(error))).await;
+                return Look::Again;
+            }
+        };
+        trigger.follow(&snapshot);
+        let digest = snapshot.digest();
+        if *settled == Some(digest) {
+            return Look::Done;
+        }
+        let look = self.apply(&snapshot, report, stop).await;
+        // What only an edit can mend is not told again and again.
+        *settled = (look != Look::Again).then_some(digest);
+        look
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, repo::Error> {
+        let tip = self.repository.resolve(&self.reference).await?;
+        let mut snapshot = self
+            .repository
+            .snapshot(&tip, &self.root, load::includes)
+            .await?;
+        if self.workspace_url.is_some() {
+            snapshot.source.url.clone_from(&self.workspace_url);
+        }
+        Ok(snapshot)
+    }
+
+    async fn apply(
+        &self,
+        snapshot: &Snapshot,
+        report: &mut impl AsyncFnMut(Event),
+        stop: &CancellationToken,
+    ) -> Look {
+        let loaded = match load::load(snapshot) {
+            Ok(loaded) => loaded,
+            Err(problems) => {
+                report(Event::Invalid(problems)).await;
+                return Look::Stalled;
+            }
+        };
+        report(Event::Loaded {
+            revision: snapshot.revision.clone(),
+            warnings: loaded.warnings,
+        })
+        .await;
+        let (pipeline, plan) = match self.plan(&Input::new(&loaded.set, snapshot)).await {
+            Ok(planned) => planned,
+            Err(error) => {
+                report(Event::Failed(Error::Plan(error))).await;
+                return Look::Again;
+            }
+        };
+        report(Event::Planned(Box::new(plan.clone()))).await;
+        if !plan.summary().has_changes() {
+            return Look::Done;
+        }
+        match guard::clear(&plan, self.allow) {
+            Err(refusal) => {
+                report(Event::Refused(refusal)).await;
+                Look::Stalled
+            }
+            Ok(cleared) => {
+                let applied = pipeline.apply(cleared, stop).await;
+                let look = if applied.is_complete() {
+                    Look::Done
+                } else {
+                    Look::Again
+                };
+                report(Event::Applied(applied)).await;
+                look
+            }
+        }
+    }
+
+    async fn plan(&self, input: &Input<'_>) -> Result<(Pipeline, Plan), sync::Error> {
+        let namespace = sync::target_namespace(
+            input.set,
+            self.namespace.clone(),
+            self.default_namespace.clone(),
+        )?;
+        let pipeline = Pipeline::new(Cluster::new(self.client.clone(), namespace), self.options);
+        let plan = pipeline.plan(*input).await?;
+        Ok((pipeline, plan))
+    }
+}
+
+/// A trigger at work.
+enum Watch {
+    Every(Duration),
+    Changes(Folders),
+}
+
+impl Watch {
+    fn new(trigger: Trigger) -> Result<Self, Error> {
+        match trigger {
+            Trigger::Every(interval) => Ok(Self::Every(interval)),
+            Trigger::Changes(root) => Folders::new(&root).map(Self::Changes).map_err(Error::Watch),
+        }
+    }
+
+    fn follow(&mut self, snapshot: &Snapshot) {
+        match self {
+            Self::Every(_) => {}
+            Self::Changes(folders) => folders.follow(snapshot),
+        }
+    }
+
+    async fn next(&mut self) {
+        match self {
+            Self::Every(interval) => sleep(*interval).await,
+            Self::Changes(folders) => folders.changed().await,
+        }
+    }
+}
+
+async fn after(pause: Option<Duration>) {
+    match pause {
+        Some(pause) => sleep(pause).await,
+        None => std::future::pending().await,
+    }
+}
