@@ -62,6 +62,8 @@ pub enum Color {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run everything on this machine: a cluster, the controllers and the agents
+    Dev(commands::dev::Options),
     /// Print the version
     Version(commands::version::Options),
 }

@@ -1,5 +1,6 @@
 //! One file per command: options, the call into the library, the printing.
 
+pub mod dev;
 pub mod version;
 
 use std::future::Future;
@@ -10,8 +11,9 @@ use crate::cli::exit::Exit;
 use crate::cli::ui::Failure;
 
 /// Runs one command.
-pub fn run(_global: &Global, command: Command) -> Result<Exit, Failure> {
+pub fn run(global: &Global, command: Command) -> Result<Exit, Failure> {
     match command {
+        Command::Dev(options) => block_on(dev::run(global, options)),
         Command::Version(options) => Ok(version::run(&options)),
     }
 }

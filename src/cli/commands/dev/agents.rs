@@ -10,6 +10,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use crate::api::task::AgentType;
+use crate::cli::ui::Failure;
 use crate::controller::Images;
 use crate::local::images::Image;
 
@@ -57,30 +58,57 @@ const CLIS: [Cli; 4] = [
 ];
 
 /// The table of images: what each stands for on this machine.
-pub struct Table {
+pub(super) struct Table {
     /// The program that is running.
-    pub axon: PathBuf,
+    axon: PathBuf,
     /// Images of the controller.
-    pub images: Images,
+    pub(super) images: Images,
     /// Where relative `local:` paths begin: the folder of `axon.yaml`. None for a git URL: a program
     /// that a remote repository names is not run by its path.
-    pub base: Option<PathBuf>,
+    base: Option<PathBuf>,
     /// Where [`write_scripts`] has put the entrypoints.
-    pub scripts: PathBuf,
+    scripts: PathBuf,
     /// Folders of `PATH`.
-    pub path: Vec<PathBuf>,
+    path: Vec<PathBuf>,
 }
 
 impl Table {
+    /// The table of this machine. Writes the entrypoints below `state`.
+    pub(super) fn new(
+        state: &Path,
+        base: Option<&Path>,
+        path: Vec<PathBuf>,
+    ) -> Result<Self, Failure> {
+        let axon = std::env::current_exe()
+            .map_err(|error| Failure::new("cannot find the program that is running", &error))?;
+        let scripts = state.join("agents");
+        write_scripts(&scripts).map_err(|error| {
+            Failure::new(
+                format!("cannot write below \"{}\"", state.display()),
+                &error,
+            )
+            .hint("check its permissions and the space on its disk")
+        })?;
+        Ok(Self {
+            axon,
+            images: Images::default(),
+            base: base.map(Path::to_path_buf),
+            scripts,
+            path,
+        })
+    }
+
     /// What `image` stands for, or why it cannot be run and what to do.
-    pub fn resolve(&self, image: &str) -> Result<Image, String> {
+    pub(super) fn resolve(&self, image: &str) -> Result<Image, String> {
         if image == self.images.helper {
             return Ok(one_file(AXON, self.axon.clone()));
         }
         if let Some(program) = image.strip_prefix(LOCAL) {
             return Ok(one_file(ENTRYPOINT, self.local(program)?));
         }
-        let cli = CLIS.iter().find(|cli| self.images.of(cli.agent).as_deref() == Some(image));
+        let cli = CLIS
+            .iter()
+            .find(|cli| self.images.of(cli.agent).as_deref() == Some(image));
         let Some(cli) = cli else {
             return Err(format!(
                 "image \"{image}\" cannot run in local mode: name a program with \"local:<path>\" \
@@ -88,7 +116,10 @@ impl Table {
             ));
         };
         self.on_path(cli.program).ok_or_else(|| {
-            format!("no program \"{}\" on PATH; install it: {}", cli.program, cli.install)
+            format!(
+                "no program \"{}\" on PATH; install it: {}",
+                cli.program, cli.install
+            )
         })?;
         Ok(one_file(ENTRYPOINT, self.scripts.join(cli.program)))
     }
@@ -121,7 +152,7 @@ impl Table {
 }
 
 /// Writes the entrypoints into `folder`.
-pub fn write_scripts(folder: &Path) -> io::Result<()> {
+fn write_scripts(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     for cli in &CLIS {
         let file = folder.join(cli.program);
@@ -136,5 +167,7 @@ fn is_program(found: &fs::Metadata) -> bool {
 }
 
 fn one_file(at: &str, file: impl AsRef<Path>) -> Image {
-    Image { files: BTreeMap::from([(at.to_owned(), file.as_ref().to_path_buf())]) }
+    Image {
+        files: BTreeMap::from([(at.to_owned(), file.as_ref().to_path_buf())]),
+    }
 }

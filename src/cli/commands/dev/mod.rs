@@ -1,0 +1,354 @@
+//! `axon dev`: the whole system in one process, until Ctrl-C or, with `--once`, until all is done.
+
+mod agents;
+mod board;
+mod options;
+mod report;
+mod secrets;
+mod source;
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1 as core;
+use kube::Api;
+use kube::Client;
+use kube::api::ObjectMeta;
+use kube::api::PostParams;
+use kube::runtime::watcher;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::Task;
+use crate::api::TaskSpawner;
+use crate::cli::args::Global;
+use crate::cli::commands::dev::board::Board;
+use crate::cli::commands::dev::secrets::Secrets;
+use crate::cli::commands::dev::source::Source;
+use crate::cli::exit::Exit;
+use crate::cli::ui;
+use crate::cli::ui::Failure;
+use crate::cluster;
+use crate::controller;
+use crate::controller::sync::Event;
+use crate::controller::sync::Look;
+use crate::controller::sync::Sync;
+use crate::controller::sync::Trigger;
+use crate::local;
+use crate::model::Kind;
+use crate::model::Namespace;
+use crate::model::ObjectName;
+use crate::model::Plan;
+use crate::model::plan::Action;
+
+pub use options::Options;
+
+pub async fn run(global: &Global, options: Options) -> Result<Exit, Failure> {
+    let secrets = Secrets::read(&options.secrets)?;
+    let source = Source::find(&options)?;
+    confine(&source, options.unconfined)?;
+    let state = source.state_dir();
+    let table = agents::Table::new(&state, source.folder(), path_folders())?;
+    let controllers = controller::Options {
+        images: table.images.clone(),
+        allow_file_urls: true,
+        deployment_name: "axon-dev".into(),
+        github_api: options.github_api_url.clone(),
+        once: options.once,
+        ..controller::Options::default()
+    };
+    let cluster = start(&state, options.ephemeral, table).await?;
+    ui::note(format_args!(
+        "kubeconfig: {}",
+        cluster.kubeconfig().display()
+    ));
+    let trigger = source.trigger(&options);
+    let session = Session {
+        client: cluster.client(),
+        secrets,
+        sync: source.into_sync(global, &options, cluster.client())?,
+        board: RefCell::default(),
+        declared: RefCell::default(),
+        stop: CancellationToken::new(),
+    };
+    let outcome = tokio::select! {
+        outcome = session.run(trigger, controllers) => outcome,
+        () = interrupted() => {
+            ui::note("stopping");
+            // With --once the work that was asked for is not done.
+            Ok(if options.once { Exit::Interrupted } else { Exit::Ok })
+        }
+    };
+    session.stop.cancel();
+    cluster.stop().await;
+    outcome
+}
+
+/// One run of `axon dev` on a cluster that has started.
+struct Session {
+    client: Client,
+    secrets: Secrets,
+    sync: Sync,
+    board: RefCell<Board>,
+    /// Tasks of the last plan.
+    declared: RefCell<BTreeSet<ObjectName>>,
+    stop: CancellationToken,
+}
+
+impl Session {
+    /// Does the work; what must go on meanwhile ends with it.
+    async fn run(
+        &self,
+        trigger: Option<Trigger>,
+        controllers: controller::Options,
+    ) -> Result<Exit, Failure> {
+        cluster::install(&self.client)
+            .await
+            .map_err(|error| Failure::new("cannot install the resource definitions", &error))?;
+        let changed = Notify::new();
+        tokio::select! {
+            outcome = self.work(trigger, &changed) => outcome,
+            ended = controller::run(self.client.clone(), controllers, self.stop.clone()) => {
+                let why = "the controllers have ended";
+                Err(ended.map_or_else(|error| Failure::new(why, &error), |()| Failure::plain(why)))
+            }
+            () = self.watch_tasks(&changed) => Err(Failure::plain("the watch of Tasks has ended")),
+            () = self.watch_spawners(&changed) => Err(Failure::plain("the watch of TaskSpawners has ended")),
+        }
+    }
+
+    async fn work(&self, trigger: Option<Trigger>, changed: &Notify) -> Result<Exit, Failure> {
+        let Some(trigger) = trigger else {
+            return Ok(self.once(changed).await);
+        };
+        self.sync
+            .run(
+                trigger,
+                async |event| {
+                    self.tell(event).await;
+                },
+                &self.stop,
+            )
+            .await
+            .map_err(|error| Failure::new("cannot follow the source", &error))?;
+        Ok(Exit::Ok)
+    }
+
+    /// Syncs once, and waits until all is done.
+    async fn once(&self, changed: &Notify) -> Exit {
+        let mut exit = Exit::Ok;
+        let look = self
+            .sync
+            .once(
+                async |event| {
+                    exit = self.tell(event).await.unwrap_or(exit);
+                },
+                &self.stop,
+            )
+            .await;
+        if look != Look::Done || exit != Exit::Ok {
+            return if exit == Exit::Ok { Exit::Error } else { exit };
+        }
+        while !self.board.borrow().is_settled(&self.declared.borrow()) {
+            changed.notified().await;
+        }
+        let board = self.board.borrow();
+        ui::out(board.outcome());
+        if board.is_success() {
+            Exit::Ok
+        } else {
+            Exit::Error
+        }
+    }
+
+    /// Shows an event, and prepares what the next step needs. Gives an exit code where the event is
+    /// a failure.
+    async fn tell(&self, event: Event) -> Option<Exit> {
+        match event {
+            Event::Loaded { revision, warnings } => {
+                ui::note(format_args!("axon.yaml at {revision}"));
+                report::diagnostics(&warnings);
+                None
+            }
+            Event::Invalid(problems) => {
+                report::diagnostics(&problems);
+                Some(Exit::Error)
+            }
+            Event::Planned(plan) => {
+                report::plan(&plan);
+                self.prepare(&plan).await
+            }
+            Event::Refused(refusals) => {
+                let failure = report::refused(&refusals);
+                ui::error(&failure);
+                Some(failure.exit)
+            }
+            Event::Applied(applied) => report::applied(&applied),
+            Event::Failed(error) => {
+                let failure = Failure::new("cannot sync", &error);
+                ui::error(&failure);
+                Some(failure.exit)
+            }
+        }
+    }
+
+    /// Makes the namespace and the Secrets that the plan's objects need.
+    async fn prepare(&self, plan: &Plan) -> Option<Exit> {
+        *self.declared.borrow_mut() = declared_tasks(plan);
+        let made = async {
+            create_namespace(&self.client, &plan.namespace).await?;
+            self.secrets.apply(&self.client, &plan.namespace).await
+        };
+        let failure = made.await.err()?;
+        ui::error(&failure);
+        Some(failure.exit)
+    }
+
+    async fn watch_tasks(&self, changed: &Notify) {
+        let show = |line: Option<String>| line.into_iter().for_each(ui::note);
+        let mut events = pin!(watcher(
+            Api::<Task>::all(self.client.clone()),
+            watcher::Config::default()
+        ));
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(watcher::Event::Apply(task) | watcher::Event::InitApply(task)) => {
+                    show(self.board.borrow_mut().task(task));
+                }
+                Ok(watcher::Event::Delete(task)) => self.board.borrow_mut().task_gone(&task),
+                Ok(watcher::Event::Init | watcher::Event::InitDone) => {}
+                Err(error) => tracing::warn!(%error, "watching Tasks"),
+            }
+            changed.notify_one();
+        }
+    }
+
+    async fn watch_spawners(&self, changed: &Notify) {
+        let show = |line: Option<String>| line.into_iter().for_each(ui::note);
+        let mut events = pin!(watcher(
+            Api::<TaskSpawner>::all(self.client.clone()),
+            watcher::Config::default()
+        ));
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(watcher::Event::Apply(spawner) | watcher::Event::InitApply(spawner)) => {
+                    show(self.board.borrow_mut().spawner(spawner));
+                }
+                Ok(watcher::Event::Delete(spawner)) => {
+                    self.board.borrow_mut().spawner_gone(&spawner)
+                }
+                Ok(watcher::Event::Init | watcher::Event::InitDone) => {}
+                Err(error) => tracing::warn!(%error, "watching TaskSpawners"),
+            }
+            changed.notify_one();
+        }
+    }
+}
+
+/// The Tasks that a plan leaves in the cluster.
+fn declared_tasks(plan: &Plan) -> BTreeSet<ObjectName> {
+    let stays = |action: &Action| match action {
+        Action::Create { .. }
+        | Action::Update { .. }
+        | Action::Replace { .. }
+        | Action::Unchanged => true,
+        Action::Delete { .. }
+        | Action::Keep
+        | Action::AlreadyRan { .. }
+        | Action::Blocked { .. } => false,
+    };
+    let tasks = plan
+        .steps
+        .iter()
+        .filter(|step| step.key.kind == Kind::Task && stays(&step.action));
+    tasks.map(|step| step.key.name.clone()).collect()
+}
+
+/// What a git URL declares comes from elsewhere, and nothing here keeps it from the user's files.
+fn confine(source: &Source, unconfined: bool) -> Result<(), Failure> {
+    if source.folder().is_some() {
+        ui::warning("agents run as processes of yours: nothing keeps them from your files");
+        return Ok(());
+    }
+    if unconfined {
+        return Ok(());
+    }
+    Err(
+        Failure::plain("agents of a git URL would run without isolation")
+            .hint("look at what it declares, then accept it with --unconfined"),
+    )
+}
+
+async fn start(
+    state: &Path,
+    ephemeral: bool,
+    table: agents::Table,
+) -> Result<local::Cluster, Failure> {
+    let options = local::Options {
+        dir: state.to_path_buf(),
+        ephemeral,
+        listen: true,
+        images: Arc::new(move |image| table.resolve(image)),
+    };
+    local::Cluster::start(options).await.map_err(|error| {
+        Failure::new(
+            format!(
+                "cannot start the embedded cluster in \"{}\"",
+                state.display()
+            ),
+            &error,
+        )
+    })
+}
+
+async fn create_namespace(client: &Client, namespace: &Namespace) -> Result<(), Failure> {
+    let api: Api<core::Namespace> = Api::all(client.clone());
+    let object = core::Namespace {
+        metadata: ObjectMeta {
+            name: Some(namespace.to_string()),
+            ..ObjectMeta::default()
+        },
+        ..core::Namespace::default()
+    };
+    match api.create(&PostParams::default(), &object).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
+        Err(error) => Err(Failure::new(
+            format!("cannot create namespace \"{namespace}\""),
+            &error,
+        )),
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "PATH is the shell's, not an option of ours"
+)]
+fn path_folders() -> Vec<PathBuf> {
+    std::env::var_os("PATH")
+        .iter()
+        .flat_map(std::env::split_paths)
+        .collect()
+}
+
+/// Ctrl-C, or the SIGTERM of a service manager.
+async fn interrupted() {
+    let mut terminate = signal(SignalKind::terminate()).ok();
+    let terminated = async {
+        match &mut terminate {
+            Some(signal) => drop(signal.recv().await),
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => if pressed.is_err() { std::future::pending::<()>().await },
+        () = terminated => {}
+    }
+}
