@@ -1,9 +1,7 @@
 //! What came out of a run, told through the termination message.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
 use std::io;
-use std::io::Write as _;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -188,7 +186,7 @@ impl<'r> Outcome<'r> {
 
     fn write(&self, report: &Report) {
         if let Some(path) = &self.options.termination_log
-            && let Err(error) = overwrite(path, &report.to_bytes())
+            && let Err(error) = report.write_to(path)
         {
             complain(&format!("cannot write {}: {error}", path.display()));
         }
@@ -211,17 +209,6 @@ fn results(path: &Path) -> (BTreeMap<String, String>, bool) {
         }
     }
     (results, cut)
-}
-
-/// Writes in place, for the kubelet mounts this very file; and never leaves it empty meanwhile.
-fn overwrite(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)?;
-    file.write_all(bytes)?;
-    file.set_len(bytes.len() as u64)
 }
 
 #[cfg(test)]

@@ -4,6 +4,10 @@
 //! same user and could forge it: reading is bounded and cleans what it takes.
 
 use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io;
+use std::io::Write as _;
+use std::path::Path;
 
 use serde_json::Value;
 use serde_json::json;
@@ -84,6 +88,19 @@ impl Report {
         }
         kept.take_outputs(&outputs[marked..], &mut room);
         kept.encoded()
+    }
+
+    /// Writes the report to the file that becomes the termination message: in place, for the kubelet
+    /// mounts this very file, and without ever leaving it empty.
+    pub fn write_to(&self, path: &Path) -> io::Result<()> {
+        let bytes = self.to_bytes();
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
+        file.write_all(&bytes)?;
+        file.set_len(bytes.len() as u64)
     }
 
     fn take_outputs(&mut self, lines: &[&String], room: &mut Room) {

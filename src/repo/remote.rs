@@ -71,6 +71,11 @@ impl Remote {
         &self.url
     }
 
+    /// Says that it has no such reference.
+    pub fn no_reference(&self, reference: &Reference) -> Error {
+        Error::no_reference(&self.url, &reference.text())
+    }
+
     /// The commit that `reference` stands at. `repo` lends its settings; nothing is written to it.
     pub fn find(&self, repo: &gix::Repository, reference: &Reference) -> Result<ObjectId, Error> {
         self.find_ref(repo, reference).map(|(_, id)| id)
@@ -98,7 +103,7 @@ impl Remote {
                 }
             }
         }
-        Err(Error::no_reference(&self.url, &reference.text()))
+        Err(self.no_reference(reference))
     }
 
     /// The refs of exactly these names that the server has: one `ls-refs`.
@@ -153,8 +158,25 @@ impl Remote {
         prepared
             .with_shallow(shallow)
             .receive(Discard, stop)
-            .map_err(failed)?;
+            .map_err(|error| self.refused(failed(error), fetch))?;
         Ok(())
+    }
+
+    /// A server that does not have a commit says so in words of its own.
+    fn refused(&self, error: Error, fetch: &Fetch) -> Error {
+        let unknown =
+            matches!(&error, Error::Unreachable { source, .. } if source.0.contains("not our ref"));
+        match fetch.specs.first().filter(|_| unknown) {
+            Some(spec) => {
+                let wanted = spec
+                    .trim_start_matches('+')
+                    .split(':')
+                    .next()
+                    .unwrap_or_default();
+                Error::no_reference(&self.url, wanted)
+            }
+            None => error,
+        }
     }
 
     fn remote<'repo>(&self, repo: &'repo gix::Repository) -> Result<gix::Remote<'repo>, Error> {

@@ -74,9 +74,7 @@ impl Store {
             depth: Some(NonZeroU32::MIN),
             tags: false,
         };
-        remote
-            .fetch(&repo, &fetch, stop)
-            .map_err(|error| refused_commit(error, remote, commit))?;
+        remote.fetch(&repo, &fetch, stop)?;
         // Opened again: the objects of the new pack are to be seen.
         let repo = self.repository()?;
         if repo.has_object(commit) {
@@ -119,16 +117,6 @@ impl Drop for Store {
             // What cannot be deleted is left to whoever cleans temporary directories.
             let _ = fs::remove_dir_all(&self.dir);
         }
-    }
-}
-
-/// A server that was reached but does not give a commit says so in words of its own.
-fn refused_commit(error: Error, remote: &Remote, commit: ObjectId) -> Error {
-    match error {
-        Error::Unreachable { source, .. } if source.0.contains("not our ref") => {
-            Error::no_reference(remote.url(), &commit.to_string())
-        }
-        error => error,
     }
 }
 

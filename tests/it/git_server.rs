@@ -76,6 +76,19 @@ impl GitRepo {
         self.git(&["rev-parse", "HEAD"])
     }
 
+    /// Writes a tree object byte by byte, of modes, names and ids that git itself would refuse.
+    pub(crate) fn tree(&self, entries: &[(&str, &str, &str)]) -> String {
+        let mut bytes = Vec::new();
+        for (mode, name, id) in entries {
+            bytes.extend_from_slice(format!("{mode} {name}\0").as_bytes());
+            bytes.extend((0..20).map(|n| u8::from_str_radix(&id[2 * n..2 * n + 2], 16).unwrap()));
+        }
+        let file = self.bare.join("tree");
+        fs::write(&file, bytes).unwrap();
+        let write = ["hash-object", "-t", "tree", "-w", "--literally"];
+        self.git(&[&write[..], &[file.to_str().unwrap()]].concat())
+    }
+
     /// Runs git on the repository and its work tree; gives what it prints.
     pub(crate) fn git(&self, args: &[&str]) -> String {
         let output = command()

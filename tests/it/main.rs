@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed fixture is a failed test")]
 
 mod api_server;
+mod checkout;
 mod generated;
 mod git_server;
 mod repo;

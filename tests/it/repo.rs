@@ -488,7 +488,9 @@ async fn names_that_no_file_may_have_are_refused() {
     let blob = fixture.repo.git(&["rev-parse", &format!("{blob}:{ROOT}")]);
     for name in ["..", "a\\b.yaml"] {
         // git itself would not write such a tree by name; its plumbing does.
-        let tree = mktree(&fixture.repo, &[(name, &blob), (ROOT, &blob)]);
+        let tree = fixture
+            .repo
+            .tree(&[("100644", name, &blob), ("100644", ROOT, &blob)]);
         let commit = fixture.repo.git(&["commit-tree", "-m", "x", &tree]);
         let error = read(&fixture.open(), &commit).await.unwrap_err();
         assert!(
@@ -497,25 +499,6 @@ async fn names_that_no_file_may_have_are_refused() {
             told(&error)
         );
     }
-}
-
-/// Writes a tree object byte by byte.
-fn mktree(repo: &GitRepo, entries: &[(&str, &str)]) -> String {
-    let mut bytes = Vec::new();
-    for (name, id) in entries {
-        bytes.extend_from_slice(format!("100644 {name}\0").as_bytes());
-        bytes.extend((0..20).map(|n| u8::from_str_radix(&id[2 * n..2 * n + 2], 16).unwrap()));
-    }
-    let file = repo.path().join("tree");
-    fs::write(&file, bytes).unwrap();
-    repo.git(&[
-        "hash-object",
-        "-t",
-        "tree",
-        "-w",
-        "--literally",
-        file.to_str().unwrap(),
-    ])
 }
 
 #[tokio::test]

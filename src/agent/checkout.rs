@@ -1,0 +1,165 @@
+//! Makes ready what an agent needs: its prompt, the helper, and the workspace's repository.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use axon_helper::report::Report;
+
+use super::clone;
+use super::options;
+use super::options::Options;
+use crate::model::Secret;
+
+/// Begins the names of the variables that hold the prompt: `AXON_PROMPT_0` and so on.
+const PROMPT: &str = "AXON_PROMPT_";
+/// The workspace's token.
+const TOKEN: &str = "GITHUB_TOKEN";
+
+/// Exit codes of the checkout.
+const FAILED: i32 = 1;
+const USAGE: i32 = 64;
+
+/// Why the checkout failed.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("cannot write \"{path}\"")]
+    Write { path: String, source: io::Error },
+    #[error("cannot find the helper beside this program")]
+    Helper { source: io::Error },
+    #[error("cannot check out \"{url}\"")]
+    Clone { url: String, source: clone::Error },
+}
+
+/// Does as the words after `agent checkout` say; gives the exit code. A failure is told on stderr and
+/// in the termination message.
+pub fn main(words: &[OsString]) -> i32 {
+    // A second call finds a provider in place, which is all that is wanted.
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
+    let (told, code) = match Options::parse(words) {
+        Ok(options) => match run(&options) {
+            Ok(()) => return 0,
+            Err(error) => (chain(&error), FAILED),
+        },
+        Err(error) => (chain(&error), USAGE),
+    };
+    say(&told);
+    if let Some(path) = options::termination_log(words) {
+        let report = Report {
+            exit_code: Some(code),
+            ..Report::failed(told)
+        };
+        if let Err(error) = report.write_to(&path) {
+            say(&format!("cannot write {}: {error}", path.display()));
+        }
+    }
+    code
+}
+
+fn run(options: &Options) -> Result<(), Error> {
+    let Options {
+        repo_dir,
+        home,
+        axon_dir,
+        termination_log: _,
+        url,
+        reference,
+        branch,
+    } = options;
+    for dir in [repo_dir, home, axon_dir] {
+        fs::create_dir_all(dir).map_err(|error| written(dir, error))?;
+    }
+    write(&axon_dir.join("prompt"), &prompt())?;
+    install_helper(axon_dir)?;
+    let Some(url) = url else {
+        return Ok(());
+    };
+    let token = var(TOKEN)
+        .and_then(|token| token.into_string().ok())
+        .filter(|token| !token.trim().is_empty());
+    let token = token.map(|token| Secret::new(token.trim()));
+    let wanted = clone::Wanted {
+        url,
+        reference,
+        branch: branch.as_deref(),
+        token,
+    };
+    let cloned = clone::clone(&wanted, repo_dir);
+    let commit = cloned.map_err(|source| Error::Clone {
+        url: url.to_string(),
+        source,
+    })?;
+    say(&format!("checked out \"{url}\" at {commit}"));
+    write(&axon_dir.join("base"), format!("{commit}\n").as_bytes())
+}
+
+/// The prompt, put together from its parts.
+fn prompt() -> Vec<u8> {
+    let parts = (0..).map_while(|n| var(&format!("{PROMPT}{n}")));
+    parts.fold(Vec::new(), |mut prompt, part| {
+        prompt.extend_from_slice(part.as_bytes());
+        prompt
+    })
+}
+
+/// Puts the helper where the agent's container finds it: a copy of the one beside this program, as in
+/// our image; else this program itself, which is the helper when it is called so.
+fn install_helper(axon_dir: &Path) -> Result<(), Error> {
+    let own = env::current_exe().map_err(|source| Error::Helper { source })?;
+    let to = axon_dir.join(axon_helper::NAME);
+    let beside = own.with_file_name(axon_helper::NAME);
+    if let Err(error) = fs::remove_file(&to)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(written(&to, error));
+    }
+    let put = if beside.is_file() {
+        fs::copy(beside, &to).map(drop)
+    } else {
+        symlink(own, &to)
+    };
+    put.map_err(|error| written(&to, error))
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    fs::write(path, bytes).map_err(|error| written(path, error))
+}
+
+fn written(path: &Path, source: io::Error) -> Error {
+    Error::Write {
+        path: path.display().to_string(),
+        source,
+    }
+}
+
+/// A failure with all its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut told = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        told.push_str(": ");
+        told.push_str(&next.to_string());
+        cause = next.source();
+    }
+    told
+}
+
+/// Tells whoever reads the container's log. Where that fails, nobody listens.
+fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "axon: {text}");
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "in the Pod the environment is the input, read here alone"
+)]
+fn var(name: &str) -> Option<OsString> {
+    env::var_os(name)
+}
