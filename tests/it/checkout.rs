@@ -52,7 +52,7 @@ impl Pod {
         let mut command = Command::new(axon);
         command
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
             .args(["agent", "checkout"]);
         for (flag, name) in [
             ("--repo-dir", "repo"),
@@ -403,7 +403,7 @@ fn a_repository_that_would_write_elsewhere_is_refused() {
         let pod = Pod::new();
         pod.refused(&["--url", &fixture.url(), "--ref", "hostile"]);
         each_file(pod.dir.path(), &mut |path, _| {
-            assert!(!path.ends_with("pre-commit"), "{name}: {}", path.display())
+            assert!(!path.ends_with("pre-commit"), "{name}: {}", path.display());
         });
     }
 }
