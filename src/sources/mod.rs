@@ -1,5 +1,6 @@
 //! Where work comes from. Each source yields work items.
 
+pub mod cron;
 pub mod github;
 
 use crate::model::item::WorkItem;
