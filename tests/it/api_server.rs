@@ -1,4 +1,9 @@
 //! The embedded API server through the client that everything else uses.
+#![expect(
+    clippy::needless_pass_by_value,
+    clippy::panic,
+    reason = "literals read better; a wrong answer is a failed test"
+)]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -96,7 +101,7 @@ async fn eventually<F: Future<Output = bool>>(what: &str, mut check: impl FnMut(
 }
 
 /// A definition with a schema that defaults, prunes and refuses.
-fn widgets() -> CustomResourceDefinition {
+fn widgets_crd() -> CustomResourceDefinition {
     from(json!({
         "metadata": {"name": "widgets.test.io"},
         "spec": {
@@ -147,7 +152,7 @@ fn widget_api(client: &Client) -> Api<DynamicObject> {
 
 async fn with_widgets(client: &Client) -> Api<DynamicObject> {
     let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
-    crds.create(&PostParams::default(), &widgets())
+    crds.create(&PostParams::default(), &widgets_crd())
         .await
         .unwrap();
     widget_api(client)
@@ -337,7 +342,7 @@ async fn dependents_follow_their_owner() {
         .create(&PostParams::default(), &config_map("owner", json!({})))
         .await
         .unwrap();
-    let owned = |name: &str| {
+    let child_of_owner = |name: &str| {
         let mut map = config_map(name, json!({}));
         let mut reference = owner.owner_ref(&()).unwrap();
         reference.block_owner_deletion = Some(true);
@@ -345,7 +350,7 @@ async fn dependents_follow_their_owner() {
         map
     };
     let exists = async |name: &str| maps.get_opt(name).await.unwrap().is_some();
-    maps.create(&PostParams::default(), &owned("child"))
+    maps.create(&PostParams::default(), &child_of_owner("child"))
         .await
         .unwrap();
     let orphan = DeleteParams {
@@ -589,7 +594,10 @@ async fn apply_creates_shares_conflicts_and_removes() {
         .patch("a", &by("one"), &applied("a", json!({"tags": ["x"]})))
         .await
         .unwrap();
-    assert_eq!(less.data["spec"], json!({"size": 2, "tags": ["x", "y"]}));
+    assert_eq!(
+        less.data["spec"],
+        json!({"color": "red", "size": 2, "tags": ["x", "y"]})
+    );
 
     widgets
         .patch_status(
@@ -649,5 +657,140 @@ async fn an_apply_to_an_object_that_went_does_not_make_another() {
         .await
         .unwrap();
     assert!(widgets.get_opt("b").await.unwrap().is_none());
+    it.cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_schema_defaults_prunes_and_refuses() {
+    let it = start().await;
+    let widgets = with_widgets(&it.client).await;
+    let create = async |name: &str, spec: Value| {
+        widgets
+            .create(&PostParams::default(), &widget(name, spec))
+            .await
+    };
+    let spec = json!({"size": 1, "unknown": 1, "parts": [{"id": "p"}], "free": {"any": [1]}});
+    let made = create("a", spec).await.unwrap();
+    let expected = json!({
+        "color": "red", "size": 1, "parts": [{"id": "p", "count": 1}], "free": {"any": [1]},
+    });
+    assert_eq!(made.data["spec"], expected);
+
+    let refused = status(
+        create("b", json!({"size": 0, "color": "green"}))
+            .await
+            .unwrap_err(),
+    );
+    assert_eq!((refused.code, &*refused.reason), (422, "Invalid"));
+    assert_eq!(
+        refused.message,
+        "Widget.test.io \"b\" is invalid: [spec.color: Unsupported value: \"green\": supported values: \"red\", \"blue\", spec.size: Invalid value: 0: spec.size in body should be greater than or equal to 1, <nil>: Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation]"
+    );
+    let causes = refused.details.unwrap().causes;
+    assert_eq!(causes[0].field, "spec.color");
+    assert_eq!(causes[0].reason, "FieldValueNotSupported");
+
+    let refused = status(
+        create("b", json!({"size": 1, "name": "bad"}))
+            .await
+            .unwrap_err(),
+    );
+    assert_eq!(
+        refused.message,
+        "Widget.test.io \"b\" is invalid: spec: Invalid value: \"object\": bad is bad"
+    );
+    let size = |size: i64| Patch::Merge(json!({"spec": {"size": size}}));
+    widgets
+        .patch("a", &PatchParams::default(), &size(3))
+        .await
+        .unwrap();
+    let shrunk = widgets.patch("a", &PatchParams::default(), &size(2)).await;
+    assert_eq!(
+        status(shrunk.unwrap_err()).message,
+        "Widget.test.io \"a\" is invalid: spec: Invalid value: \"object\": a widget never shrinks"
+    );
+    let mut stale = widgets.get("a").await.unwrap();
+    stale.metadata.resource_version = None;
+    let unversioned = widgets.replace("a", &PostParams::default(), &stale).await;
+    assert_eq!(
+        status(unversioned.unwrap_err()).message,
+        "widgets.test.io \"a\" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an update"
+    );
+    it.cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_definition_takes_its_objects_along() {
+    let it = start().await;
+    let widgets = with_widgets(&it.client).await;
+    let made = widget("a", json!({"size": 1}));
+    widgets.create(&PostParams::default(), &made).await.unwrap();
+    let crds: Api<CustomResourceDefinition> = Api::all(it.client.clone());
+    crds.delete("widgets.test.io", &DeleteParams::default())
+        .await
+        .unwrap();
+    eventually("the definition to go", || async {
+        crds.get_opt("widgets.test.io").await.unwrap().is_none()
+    })
+    .await;
+    assert_eq!(status(widgets.get("a").await.unwrap_err()).code, 404);
+    crds.create(&PostParams::default(), &widgets_crd())
+        .await
+        .unwrap();
+    assert!(
+        widgets.get_opt("a").await.unwrap().is_none(),
+        "nothing came back"
+    );
+    it.cluster.stop().await;
+}
+
+#[tokio::test]
+async fn our_own_definitions_are_served() {
+    let it = start().await;
+    let crds: Api<CustomResourceDefinition> = Api::all(it.client.clone());
+    for crd in axon::api::crds() {
+        let made = crds.create(&PostParams::default(), &crd).await.unwrap();
+        let conditions = made.status.unwrap().conditions.unwrap();
+        assert!(
+            conditions
+                .iter()
+                .any(|it| it.type_ == "Established" && it.status == "True")
+        );
+    }
+    let tasks: Api<axon::api::Task> = Api::namespaced(it.client.clone(), "default");
+    let task = |agent: &str| -> axon::api::Task {
+        from(json!({
+            "apiVersion": "axon.io/v1alpha1", "kind": "Task", "metadata": {"name": "t"},
+            "spec": {"type": agent, "prompt": "do it", "credentials": {"type": "none"}},
+        }))
+    };
+    let refused = tasks.create(&PostParams::default(), &task("custom")).await;
+    let refused = status(refused.unwrap_err());
+    assert_eq!(
+        refused.message,
+        "Task.axon.io \"t\" is invalid: spec: Invalid value: \"object\": an agent of type custom or cursor needs spec.image"
+    );
+    tasks
+        .create(&PostParams::default(), &task("codex"))
+        .await
+        .unwrap();
+    let prompt = |text: &str| Patch::Merge(json!({"spec": {"prompt": text}}));
+    tasks
+        .patch("t", &PatchParams::default(), &prompt("do that"))
+        .await
+        .unwrap();
+    let started = Patch::Merge(json!({"status": {"jobName": "j"}}));
+    tasks
+        .patch_status("t", &PatchParams::default(), &started)
+        .await
+        .unwrap();
+    let late = tasks
+        .patch("t", &PatchParams::default(), &prompt("do more"))
+        .await;
+    let late = status(late.unwrap_err()).message;
+    assert!(
+        late.contains("spec.prompt cannot change once the Task has a Job"),
+        "{late}"
+    );
     it.cluster.stop().await;
 }

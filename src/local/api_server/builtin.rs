@@ -30,6 +30,10 @@ pub(crate) const EVENTS: &str = "events";
 
 /// One built-in resource.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a row of a table: independent properties"
+)]
 pub(crate) struct Builtin {
     pub(crate) group: &'static str,
     pub(crate) version: &'static str,

@@ -1,7 +1,9 @@
 //! One request to a resource, taken apart.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::LazyLock;
+use std::sync::Mutex;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -15,6 +17,7 @@ use super::Inner;
 use super::apply::Type;
 use super::apply::Writer;
 use super::error::ApiError;
+use super::request::FieldValidation;
 use super::request::Query;
 use super::request::Target;
 use super::request::Verb;
@@ -66,6 +69,8 @@ pub(crate) struct Call {
     pub(crate) body: Bytes,
     pub(crate) options: WriteOptions,
     pub(crate) now: Timestamp,
+    /// What the client is to be told besides the answer.
+    pub(crate) warnings: Mutex<BTreeSet<String>>,
 }
 
 impl Call {
@@ -112,6 +117,7 @@ impl Call {
             body,
             options,
             now: clock::now(),
+            warnings: Mutex::default(),
         };
         Ok((verb, call))
     }
@@ -140,7 +146,7 @@ impl Call {
         let time = clock::text(self.now);
         let (of, blank) = match &self.resource.rules {
             Rules::Builtin(_) => (Type::builtin(), Some(&*BLANK)),
-            Rules::Custom(custom) => (Type::Custom(&custom.schema), None),
+            Rules::Custom(custom) => (Type::Custom(&custom.schema.value), None),
         };
         let (subresource, ignored): (&str, &[&[&str]]) = match self.part {
             Part::Status if self.resource.is_custom() => ("status", &[&["metadata"], &["spec"]]),
@@ -158,6 +164,36 @@ impl Call {
             ignored,
             blank,
         })
+    }
+
+    /// Has the client told about fields that nothing knows, or refuses them.
+    pub(crate) fn unknown_fields(&self, fields: &[String]) -> Result<(), ApiError> {
+        if fields.is_empty() {
+            return Ok(());
+        }
+        let told = fields.iter().map(|it| format!("unknown field \"{it}\""));
+        match self.options.validation {
+            FieldValidation::Ignore => Ok(()),
+            FieldValidation::Warn => {
+                let mut warnings = self.warnings.lock().expect("no holder of this lock panics");
+                warnings.extend(told);
+                Ok(())
+            }
+            FieldValidation::Strict => {
+                let told: Vec<_> = told.collect();
+                let kind = &self.resource.kind;
+                Err(ApiError::bad_request(format!(
+                    "{kind} in version \"{}\" cannot be handled as a {kind}: strict decoding error: {}",
+                    self.resource.version,
+                    told.join(", ")
+                )))
+            }
+        }
+    }
+
+    pub(crate) fn take_warnings(&self) -> Vec<String> {
+        let mut warnings = self.warnings.lock().expect("no holder of this lock panics");
+        std::mem::take(&mut *warnings).into_iter().collect()
     }
 
     /// The body as JSON or YAML.

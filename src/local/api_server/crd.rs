@@ -6,15 +6,19 @@ use jiff::Timestamp;
 use serde_json::Value;
 use serde_json::json;
 
+use super::error::FieldError;
+use super::error::Problem;
+use super::object;
 use super::resource::Resource;
 use super::resource::Rules;
+use super::schema::Schema;
 use crate::local::clock;
 
 /// What a definition says about its objects.
 #[derive(Debug)]
 pub(crate) struct Custom {
     /// The structural schema of the served version.
-    pub(crate) schema: Value,
+    pub(crate) schema: Schema,
     /// `additionalPrinterColumns`.
     pub(crate) columns: Vec<Value>,
 }
@@ -44,7 +48,7 @@ pub(crate) fn resource(definition: &Value) -> Option<Resource> {
         status: version["subresources"]["status"].is_object(),
         storage: format!("{plural}.{group}"),
         rules: Rules::Custom(Arc::new(Custom {
-            schema,
+            schema: Schema::new(schema),
             columns: columns.cloned().unwrap_or_default(),
         })),
     })
@@ -88,4 +92,66 @@ pub(crate) fn establish(definition: &mut Value, now: Timestamp) {
         "conditions": conditions,
         "storedVersions": [stored],
     });
+}
+
+/// What is wrong with a definition.
+pub(crate) fn problems(definition: &Value) -> Vec<FieldError> {
+    let spec = &definition["spec"];
+    let mut errors = Vec::new();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let (plural, group) = (text(&spec["names"]["plural"]), text(&spec["group"]));
+    for (path, value) in [
+        ("spec.group", &group),
+        ("spec.names.plural", &plural),
+        ("spec.names.kind", &text(&spec["names"]["kind"])),
+    ] {
+        if value.is_empty() {
+            errors.push(FieldError::new(path, Problem::Required, ""));
+        }
+    }
+    let name = object::name(definition);
+    if name != format!("{plural}.{group}") {
+        errors.push(FieldError::new(
+            "metadata.name",
+            Problem::Invalid(json!(name)),
+            "must be spec.names.plural+\".\"+spec.group",
+        ));
+    }
+    let scope = &spec["scope"];
+    if *scope != "Namespaced" && *scope != "Cluster" {
+        errors.push(FieldError::new(
+            "spec.scope",
+            Problem::Unsupported(scope.clone()),
+            "supported values: \"Cluster\", \"Namespaced\"",
+        ));
+    }
+    let versions = spec["versions"].as_array().map(Vec::as_slice);
+    match versions.unwrap_or_default() {
+        [version] => check_version(version, &mut errors),
+        several => errors.push(FieldError::new(
+            "spec.versions",
+            Problem::Invalid(json!(several.len())),
+            "this server serves definitions with exactly one version",
+        )),
+    }
+    errors
+}
+
+fn check_version(version: &Value, errors: &mut Vec<FieldError>) {
+    if version["storage"] != true {
+        errors.push(FieldError::new(
+            "spec.versions",
+            Problem::Invalid(version["name"].clone()),
+            "must have exactly one version marked as storage version",
+        ));
+    }
+    let path = "spec.versions[0].schema.openAPIV3Schema";
+    match version.pointer("/schema/openAPIV3Schema") {
+        None => errors.push(FieldError::new(
+            path,
+            Problem::Required,
+            "schemas are required",
+        )),
+        Some(schema) => errors.extend(Schema::problems(schema, path)),
+    }
 }

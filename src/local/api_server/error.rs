@@ -5,6 +5,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use super::resource::Resource;
+use super::resource::qualified;
 
 /// An answer that is an error.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,14 +61,28 @@ impl ApiError {
     }
 
     pub(crate) fn invalid(resource: &Resource, name: &str, errors: &[FieldError]) -> Self {
-        let kind = resource.qualified_kind();
+        Self::invalid_of(&resource.kind, resource, name, errors)
+    }
+
+    /// An update has to say what it updates. Kubernetes names the resource, not the kind, here.
+    pub(crate) fn unversioned(resource: &Resource, name: &str) -> Self {
+        let missing = FieldError::new(
+            "metadata.resourceVersion",
+            Problem::Invalid(json!(0)),
+            "must be specified for an update",
+        );
+        Self::invalid_of(&resource.plural, resource, name, &[missing])
+    }
+
+    fn invalid_of(kind: &str, resource: &Resource, name: &str, errors: &[FieldError]) -> Self {
         let texts: Vec<_> = errors.iter().map(FieldError::text).collect();
         let text = match texts.as_slice() {
             [one] => one.clone(),
             several => format!("[{}]", several.join(", ")),
         };
         let causes: Vec<_> = errors.iter().map(FieldError::cause).collect();
-        let mut details = named(name, &resource.group, &resource.kind);
+        let mut details = named(name, &resource.group, kind);
+        let kind = qualified(kind, &resource.group);
         details["causes"] = causes.into();
         Self {
             code: StatusCode::UNPROCESSABLE_ENTITY,
@@ -157,7 +172,8 @@ pub(crate) enum Problem {
     Duplicate(Value),
     Forbidden,
     TooLong,
-    TooMany,
+    /// How many there are.
+    TooMany(u64),
 }
 
 impl FieldError {
@@ -170,6 +186,18 @@ impl FieldError {
             field: field.into(),
             problem,
             detail: detail.into(),
+        }
+    }
+
+    /// Whether rules would make no sense on an object with this problem.
+    pub(crate) fn blocks_rules(&self) -> bool {
+        match self.problem {
+            Problem::Required
+            | Problem::TypeInvalid(_)
+            | Problem::Unsupported(_)
+            | Problem::TooLong
+            | Problem::TooMany(_) => true,
+            Problem::Invalid(_) | Problem::Duplicate(_) | Problem::Forbidden => false,
         }
     }
 
@@ -188,7 +216,7 @@ impl FieldError {
             Problem::Duplicate(value) => format!("Duplicate value: {}", shown(value)),
             Problem::Forbidden => "Forbidden".into(),
             Problem::TooLong => "Too long".into(),
-            Problem::TooMany => "Too many".into(),
+            Problem::TooMany(count) => format!("Too many: {count}"),
         };
         if self.detail.is_empty() {
             return head;
@@ -205,7 +233,7 @@ impl FieldError {
             Problem::Duplicate(_) => "FieldValueDuplicate",
             Problem::Forbidden => "FieldValueForbidden",
             Problem::TooLong => "FieldValueTooLong",
-            Problem::TooMany => "FieldValueTooMany",
+            Problem::TooMany(_) => "FieldValueTooMany",
         };
         json!({"reason": reason, "message": self.body(), "field": self.field})
     }

@@ -19,6 +19,7 @@ mod registry;
 mod reply;
 mod request;
 mod resource;
+mod schema;
 mod selector;
 mod validate;
 mod view;
@@ -186,7 +187,10 @@ async fn blocking(
     let writers = Arc::clone(&call.server.writers);
     let permit = writers.acquire_owned().await.map_err(ApiError::internal)?;
     let task = tokio::task::spawn_blocking(move || {
-        let result = work(&call);
+        let mut result = work(&call);
+        if let Ok(reply) = &mut result {
+            reply::warn(reply, &call.take_warnings());
+        }
         drop(permit);
         result
     });

@@ -47,6 +47,16 @@ pub(crate) fn error(error: &ApiError) -> Reply {
     value(error.code, &error.status())
 }
 
+/// Tells the client something besides the answer.
+pub(crate) fn warn(reply: &mut Reply, warnings: &[String]) {
+    for warning in warnings {
+        let quoted = Value::from(warning.as_str());
+        if let Ok(header) = header::HeaderValue::from_str(&format!("299 - {quoted}")) {
+            reply.headers_mut().append(header::WARNING, header);
+        }
+    }
+}
+
 /// An answer that goes on until `chunks` ends.
 pub(crate) fn stream(
     media: &str,

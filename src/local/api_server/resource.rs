@@ -35,12 +35,7 @@ pub(crate) enum Rules {
 impl Resource {
     /// `tasks.axon.io`, `pods`: how messages name it.
     pub(crate) fn qualified(&self) -> String {
-        joined(&self.plural, &self.group)
-    }
-
-    /// `Task.axon.io`, `Pod`.
-    pub(crate) fn qualified_kind(&self) -> String {
-        joined(&self.kind, &self.group)
+        qualified(&self.plural, &self.group)
     }
 
     /// `axon.io/v1alpha1`, `v1`.
@@ -61,7 +56,7 @@ impl Resource {
     }
 }
 
-fn joined(name: &str, group: &str) -> String {
+pub(crate) fn qualified(name: &str, group: &str) -> String {
     if group.is_empty() {
         name.into()
     } else {

@@ -64,24 +64,24 @@ impl Selector {
 
     fn fields_match(&self, key: &Key, entry: &Entry) -> bool {
         // Names need no look inside the object.
-        let (names, others): (Vec<_>, Vec<_>) = self.fields.iter().partition(|term| {
+        let (by_name, by_content): (Vec<_>, Vec<_>) = self.fields.iter().partition(|term| {
             matches!(
                 term.path.as_str(),
                 "metadata.name" | "metadata.namespace" | "name"
             )
         });
-        let named = names.iter().all(|term| {
+        let fits = by_name.iter().all(|term| {
             let value = match term.path.as_str() {
                 "metadata.namespace" => key.namespace(),
                 _ => key.name(),
             };
             (value == term.value) == term.equal
         });
-        if !named || others.is_empty() {
-            return named;
+        if !fits || by_content.is_empty() {
+            return fits;
         }
         let object = entry.object();
-        others
+        by_content
             .iter()
             .all(|term| (field(&object, &term.path) == term.value) == term.equal)
     }

@@ -1,9 +1,12 @@
 //! Checks on whole objects: their shape, their names, what may not change.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 use serde_json::json;
 
+use super::builtin;
 use super::call::Call;
+use super::crd;
 use super::error::ApiError;
 use super::error::FieldError;
 use super::error::Problem;
@@ -11,17 +14,81 @@ use super::object;
 use super::resource::Resource;
 use super::resource::Rules;
 
-/// Brings what was sent into the form of its type.
-pub(super) fn shape(call: &Call, sent: Value) -> Result<Value, ApiError> {
+/// Brings what was sent into the form of its type: unknown fields go, defaults come.
+pub(super) fn shape(call: &Call, mut sent: Value) -> Result<Value, ApiError> {
     let resource = &call.resource;
     match &resource.rules {
-        Rules::Builtin(builtin) => (builtin.normalize)(sent).map_err(|error| {
-            ApiError::bad_request(format!(
-                "{} in version \"{}\" cannot be handled as a {}: {error}",
-                resource.kind, resource.version, resource.kind
-            ))
-        }),
-        Rules::Custom(_) => Ok(sent),
+        Rules::Builtin(builtin) => {
+            let known = (builtin.normalize)(sent.clone()).map_err(|error| {
+                ApiError::bad_request(format!(
+                    "{} in version \"{}\" cannot be handled as a {}: {error}",
+                    resource.kind, resource.version, resource.kind
+                ))
+            })?;
+            let mut unknown = Vec::new();
+            lost(&sent, &known, "", &mut unknown);
+            call.unknown_fields(&unknown)?;
+            let mut object = known;
+            (builtin.defaults)(&mut object);
+            Ok(object)
+        }
+        Rules::Custom(custom) => {
+            let unknown = custom.schema.prune(&mut sent);
+            call.unknown_fields(&unknown)?;
+            custom.schema.default(&mut sent);
+            sent["metadata"] = typed_metadata(call, &sent["metadata"])?;
+            Ok(sent)
+        }
+    }
+}
+
+/// Metadata of custom resources has a type too.
+fn typed_metadata(call: &Call, meta: &Value) -> Result<Value, ApiError> {
+    let typed = serde_json::from_value::<ObjectMeta>(meta.clone()).and_then(serde_json::to_value);
+    let known = typed.map_err(|error| {
+        ApiError::bad_request(format!(
+            "{} in version \"{}\" cannot be handled as a {}: {error}",
+            call.resource.kind, call.resource.version, call.resource.kind
+        ))
+    })?;
+    let mut unknown = Vec::new();
+    lost(meta, &known, "metadata", &mut unknown);
+    call.unknown_fields(&unknown)?;
+    Ok(known)
+}
+
+/// Fields that were sent and did not survive typing. Empty values do not count: types drop them.
+fn lost(sent: &Value, known: &Value, path: &str, found: &mut Vec<String>) {
+    match (sent, known) {
+        (Value::Object(sent), Value::Object(known)) => {
+            for (name, value) in sent {
+                let below = if path.is_empty() {
+                    name.clone()
+                } else {
+                    format!("{path}.{name}")
+                };
+                match known.get(name) {
+                    Some(kept) => lost(value, kept, &below, found),
+                    None if is_void(value) => {}
+                    None => found.push(below),
+                }
+            }
+        }
+        (Value::Array(sent), Value::Array(known)) => {
+            for (index, (sent, known)) in sent.iter().zip(known).enumerate() {
+                lost(sent, known, &format!("{path}[{index}]"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn is_void(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(fields) => fields.values().all(is_void),
+        Value::Array(items) => items.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
 }
 
@@ -32,6 +99,12 @@ pub(super) fn check(call: &Call, old: Option<&Value>, object: &Value) -> Result<
     name(resource, object, &mut errors);
     if let Some(old) = old {
         new_finalizers(old, object, &mut errors);
+    }
+    if let Rules::Custom(custom) = &resource.rules {
+        errors.extend(custom.schema.check(object, old));
+    }
+    if resource.storage == builtin::CRDS {
+        errors.extend(crd::problems(object));
     }
     if errors.is_empty() {
         Ok(())

@@ -105,12 +105,7 @@ pub(super) fn update(call: &Call) -> Result<Reply, ApiError> {
         let version = object::meta(&sent, "resourceVersion");
         let is_unconditional = version.is_empty() || version == "0";
         if is_unconditional && call.resource.is_custom() {
-            let missing = FieldError::new(
-                "metadata.resourceVersion",
-                Problem::Invalid(json!(0)),
-                "must be specified for an update",
-            );
-            return Err(ApiError::invalid(&call.resource, &call.name, &[missing]));
+            return Err(ApiError::unversioned(&call.resource, &call.name));
         }
         match replace(call, &stored, sent.clone(), Ownership::Open)? {
             Some(reply) => return Ok(reply),
@@ -191,9 +186,6 @@ fn complete(
 ) -> Result<Value, ApiError> {
     let resource = &*call.resource;
     let mut object = validate::shape(call, sent)?;
-    if let Rules::Builtin(builtin) = &resource.rules {
-        (builtin.defaults)(&mut object);
-    }
     if ownership == Ownership::Open {
         call.with_writer(|writer| writer.update(old, &mut object));
     }

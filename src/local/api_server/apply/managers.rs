@@ -50,10 +50,10 @@ impl Entry {
     pub(super) fn shown(&self) -> String {
         let mut shown = format!("\"{}\"", self.manager.name);
         if !self.manager.subresource.is_empty() {
-            shown += &format!(" with subresource \"{}\"", self.manager.subresource);
+            shown = format!("{shown} with subresource \"{}\"", self.manager.subresource);
         }
         if self.manager.operation == Operation::Update {
-            shown += &format!(" using {}", self.api_version);
+            shown = format!("{shown} using {}", self.api_version);
         }
         shown
     }
