@@ -4,6 +4,8 @@ pub mod args;
 pub mod commands;
 pub mod connect;
 pub mod exit;
+mod plan_text;
+mod text_diff;
 pub mod ui;
 
 use std::ffi::OsString;

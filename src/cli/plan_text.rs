@@ -1,0 +1,228 @@
+//! A plan as a person reads it: Terraform's symbols, one line for each object that is not unchanged,
+//! and the fields that change. Pure; colour is taken out again where it is not wanted.
+
+use std::fmt::Write as _;
+
+use anstyle::AnsiColor;
+use anstyle::Style;
+use serde_json::Value;
+
+use crate::cli::text_diff;
+use crate::cli::text_diff::visible;
+use crate::model::Kind;
+use crate::model::Plan;
+use crate::model::plan::Action;
+use crate::model::plan::Blocked;
+use crate::model::plan::Claim;
+use crate::model::plan::FieldChange;
+use crate::model::plan::SENSITIVE;
+use crate::model::plan::Shown;
+use crate::model::plan::Step;
+use crate::model::plan::Summary;
+use crate::model::run::Outcome;
+
+const GREEN: Style = AnsiColor::Green.on_default();
+const YELLOW: Style = AnsiColor::Yellow.on_default();
+const RED: Style = AnsiColor::Red.on_default();
+const MAGENTA: Style = AnsiColor::Magenta.on_default();
+const DIM: Style = Style::new().dimmed();
+const BOLD: Style = Style::new().bold();
+
+/// Narrowest column of names.
+const NAMES: usize = 24;
+/// Longest value that is shown in a line; longer texts are told by their differing lines.
+const MAX_INLINE: usize = 120;
+
+/// The whole plan, with its summary.
+pub(super) fn render(plan: &Plan) -> String {
+    let mut text = String::new();
+    let width = plan
+        .steps
+        .iter()
+        .filter(|step| word(step).is_some())
+        .map(|step| step.key.to_string().len())
+        .fold(NAMES, usize::max);
+    for step in &plan.steps {
+        if let Some((symbol, style, word)) = word(step) {
+            let key = step.key.to_string();
+            put(
+                &mut text,
+                format_args!("{style}{symbol:>3} {key:<width$}  {word}{style:#}\n"),
+            );
+        }
+        for change in changes(step) {
+            field(&mut text, change);
+        }
+    }
+    summary(&mut text, plan.summary());
+    text
+}
+
+fn word(step: &Step) -> Option<(&'static str, Style, String)> {
+    Some(match &step.action {
+        Action::Create { again: false, .. } => ("+", GREEN, "create".into()),
+        Action::Create { again: true, .. } => ("+", GREEN, "create: runs the agent again".into()),
+        Action::Update { claim, .. } => match claim {
+            Claim::Own => ("~", YELLOW, "update".into()),
+            Claim::Adopt | Claim::AdoptByForce => ("~", YELLOW, "update: adopts it".into()),
+        },
+        Action::Replace { unfinished, .. } => {
+            let word = if *unfinished {
+                "replace: cancels the current run, runs the agent again"
+            } else {
+                "replace: runs the agent again"
+            };
+            ("-/+", YELLOW, word.into())
+        }
+        Action::Delete { running, .. } => ("-", RED, deletion(step.key.kind, *running)),
+        Action::AlreadyRan { outcome, finished } => {
+            (">", DIM, already_ran(*outcome, finished.as_deref()))
+        }
+        Action::Blocked { reason } => ("!", MAGENTA, blocked(reason)),
+        Action::Keep | Action::Unchanged => return None,
+    })
+}
+
+fn deletion(kind: Kind, running: usize) -> String {
+    match (kind, running) {
+        (_, 0) | (Kind::Workspace, _) => "delete".into(),
+        (Kind::Task, _) => "delete (its run is cancelled)".into(),
+        (Kind::TaskSpawner, 1) => "delete (1 running Task keeps running)".into(),
+        (Kind::TaskSpawner, several) => format!("delete ({several} running Tasks keep running)"),
+    }
+}
+
+fn already_ran(outcome: Outcome, finished: Option<&str>) -> String {
+    // The day of an RFC 3339 time.
+    let day = finished.and_then(|time| time.get(..10)).map(visible);
+    match (outcome, day) {
+        (Outcome::Unknown, _) => "already ran (its end is not known)".into(),
+        (known, Some(day)) => format!("already ran ({} {day})", known.as_str()),
+        (known, None) => format!("already ran ({})", known.as_str()),
+    }
+}
+
+fn blocked(reason: &Blocked) -> String {
+    match reason {
+        Blocked::Conflict { fields } => {
+            let each: Vec<String> = fields
+                .iter()
+                .map(|it| format!("{} is owned by {:?}", visible(&it.path), it.manager))
+                .collect();
+            format!("conflict: {}", each.join(", "))
+        }
+        Blocked::Foreign => "conflict: an object of this name is not of this sync".into(),
+        Blocked::OtherSync { sync } => format!("conflict: it belongs to sync {sync:?}"),
+        Blocked::OtherSource { origin } => {
+            format!("conflict: the same sync id, from another source: {origin:?}")
+        }
+        Blocked::Refused { message } => format!("refused: {}", visible(message)),
+    }
+}
+
+fn changes(step: &Step) -> &[FieldChange] {
+    match &step.action {
+        Action::Update { changes, .. } | Action::Replace { changes, .. } => changes,
+        Action::Create { .. }
+        | Action::Delete { .. }
+        | Action::Keep
+        | Action::Unchanged
+        | Action::AlreadyRan { .. }
+        | Action::Blocked { .. } => &[],
+    }
+}
+
+fn field(text: &mut String, change: &FieldChange) {
+    // A digest that nobody wrote; "runs the agent again" says it.
+    if change.path == "metadata.annotations[\"axon.io/run\"]" {
+        return;
+    }
+    let path = visible(&change.path);
+    let by = change
+        .changed_by
+        .as_ref()
+        .map(|by| format!("  {DIM}(changed by {by:?}){DIM:#}"))
+        .unwrap_or_default();
+    if let (Shown::Value(Value::String(before)), Shown::Value(Value::String(after))) =
+        (&change.before, &change.after)
+        && [before, after].iter().any(|it| is_long(it))
+    {
+        put(text, format_args!("      {path}:{by}\n"));
+        text_diff::render(text, before, after);
+        return;
+    }
+    let (before, after) = (inline(&change.before), inline(&change.after));
+    put(
+        text,
+        format_args!("      {path}: {RED}{before}{RED:#} -> {GREEN}{after}{GREEN:#}{by}\n"),
+    );
+}
+
+fn is_long(value: &str) -> bool {
+    value.trim_end().contains('\n') || value.chars().nth(MAX_INLINE).is_some()
+}
+
+fn inline(shown: &Shown) -> String {
+    match shown {
+        Shown::Absent => "(none)".into(),
+        Shown::Sensitive => SENSITIVE.into(),
+        Shown::Value(value) => {
+            let mut line: String = visible(&value.to_string());
+            if let Some((end, _)) = line.char_indices().nth(MAX_INLINE) {
+                line.truncate(end);
+                line.push('…');
+            }
+            line
+        }
+    }
+}
+
+fn summary(text: &mut String, sum: Summary) {
+    // Destructured, so that no count is forgotten.
+    let Summary {
+        create,
+        update,
+        replace,
+        delete,
+        unchanged,
+        conflicts,
+        refused,
+        runs,
+        reruns: _,
+    } = sum;
+    if !sum.has_changes() && conflicts + refused == 0 {
+        put(text, format_args!("No changes.\n"));
+        return;
+    }
+    let conflict_word = if conflicts == 1 {
+        "conflict"
+    } else {
+        "conflicts"
+    };
+    let counts = [
+        (create, "to create"),
+        (update, "to update"),
+        (replace, "to replace"),
+        (delete, "to delete"),
+        (unchanged, "unchanged"),
+        (conflicts, conflict_word),
+        (refused, "refused"),
+    ];
+    let told: Vec<String> = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    put(
+        text,
+        format_args!("{BOLD}Plan:{BOLD:#} {}.\n", told.join(", ")),
+    );
+    put(text, format_args!("Agent runs this plan starts: {runs}.\n"));
+}
+
+fn put(text: &mut String, line: std::fmt::Arguments<'_>) {
+    text.write_fmt(line).expect("a String takes any text");
+}
+
+#[cfg(test)]
+mod tests;

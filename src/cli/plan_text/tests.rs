@@ -1,0 +1,230 @@
+//! The text of plans.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::model::Home;
+use crate::model::Key;
+use crate::model::Namespace;
+use crate::model::ObjectName;
+use crate::model::RepoPath;
+use crate::model::Revision;
+use crate::model::SyncId;
+use crate::model::plan::LiveId;
+use crate::model::plan::Manifest;
+use crate::model::plan::OwnedField;
+use crate::model::snapshot::Source;
+
+fn live() -> LiveId {
+    LiveId {
+        uid: "u".into(),
+        generation: 1,
+        resource_version: "1".into(),
+    }
+}
+
+fn manifest() -> Manifest {
+    Manifest::new(json!({"spec": {"token": "CANARY"}}))
+}
+
+fn plan(steps: Vec<(Kind, &str, Action)>) -> Plan {
+    let source = Source {
+        canonical: "x".into(),
+        url: None,
+    };
+    Plan {
+        namespace: Namespace::parse("agents").unwrap(),
+        sync: SyncId::parse("app").unwrap(),
+        home: Home::new(&source, &RepoPath::parse("axon.yaml").unwrap()),
+        revision: Revision::Commit("0".repeat(40)),
+        declared: 1,
+        members: 1,
+        runs: BTreeMap::new(),
+        steps: steps
+            .into_iter()
+            .map(|(kind, name, action)| Step {
+                key: Key {
+                    kind,
+                    name: ObjectName::parse(name).unwrap(),
+                },
+                action,
+            })
+            .collect(),
+    }
+}
+
+fn change(path: &str, before: Shown, after: Shown, by: Option<&str>) -> FieldChange {
+    FieldChange {
+        path: path.into(),
+        before,
+        after,
+        changed_by: by.map(str::to_owned),
+    }
+}
+
+fn value(value: &str) -> Shown {
+    Shown::Value(value.into())
+}
+
+fn check(steps: Vec<(Kind, &str, Action)>, expected: &str) {
+    let text = render(&plan(steps));
+    let plain = anstream::adapter::strip_str(&text).to_string();
+    assert_eq!(plain.trim_end(), expected.trim_matches('\n'), "\n{plain}");
+}
+
+#[test]
+fn every_action_has_its_line() {
+    let update = |claim, changes| Action::Update {
+        manifest: manifest(),
+        live: live(),
+        changes,
+        claim,
+    };
+    let blocked = |reason| Action::Blocked { reason };
+    check(
+        vec![
+            (
+                Kind::Workspace,
+                "app",
+                update(
+                    Claim::Own,
+                    vec![
+                        change("spec.ref", value("main"), value("release-1"), None),
+                        change("spec.x", value("a"), Shown::Absent, Some("kubectl-edit")),
+                        change(
+                            "spec.env[0].value",
+                            Shown::Sensitive,
+                            Shown::Sensitive,
+                            None,
+                        ),
+                    ],
+                ),
+            ),
+            (Kind::Workspace, "taken", update(Claim::Adopt, vec![])),
+            (
+                Kind::Workspace,
+                "shared",
+                blocked(Blocked::Conflict {
+                    fields: vec![OwnedField {
+                        path: "spec.ref".into(),
+                        manager: "kubectl-edit".into(),
+                    }],
+                }),
+            ),
+            (Kind::Workspace, "foreign", blocked(Blocked::Foreign)),
+            (
+                Kind::TaskSpawner,
+                "triage",
+                Action::Create {
+                    manifest: manifest(),
+                    again: false,
+                },
+            ),
+            (
+                Kind::Task,
+                "migrate",
+                Action::Replace {
+                    manifest: manifest(),
+                    live: live(),
+                    changes: vec![change(
+                        "metadata.annotations[\"axon.io/run\"]",
+                        value("v1-a"),
+                        value("v1-b"),
+                        None,
+                    )],
+                    unfinished: false,
+                },
+            ),
+            (
+                Kind::Task,
+                "cleanup",
+                Action::AlreadyRan {
+                    outcome: Outcome::Succeeded,
+                    finished: Some("2026-11-02T10:00:00Z".into()),
+                },
+            ),
+            (Kind::Task, "same", Action::Unchanged),
+            (
+                Kind::TaskSpawner,
+                "old",
+                Action::Delete {
+                    live: live(),
+                    running: 2,
+                },
+            ),
+        ],
+        r#"
+  ~ Workspace/app             update
+      spec.ref: "main" -> "release-1"
+      spec.x: "a" -> (none)  (changed by "kubectl-edit")
+      spec.env[0].value: (sensitive) -> (sensitive)
+  ~ Workspace/taken           update: adopts it
+  ! Workspace/shared          conflict: spec.ref is owned by "kubectl-edit"
+  ! Workspace/foreign         conflict: an object of this name is not of this sync
+  + TaskSpawner/triage        create
+-/+ Task/migrate              replace: runs the agent again
+  > Task/cleanup              already ran (Succeeded 2026-11-02)
+  - TaskSpawner/old           delete (2 running Tasks keep running)
+Plan: 1 to create, 2 to update, 1 to replace, 1 to delete, 2 unchanged, 2 conflicts.
+Agent runs this plan starts: 1.
+"#,
+    );
+}
+
+#[test]
+fn nothing_to_do_is_said() {
+    check(vec![(Kind::Task, "a", Action::Unchanged)], "No changes.");
+    check(vec![], "No changes.");
+}
+
+#[test]
+fn a_prompt_is_told_by_its_lines() {
+    let before = value("Fix the bug.\nThen stop.\n");
+    let after = value("Fix the bug.\nThen test.\n");
+    check(
+        vec![(
+            Kind::Task,
+            "a",
+            Action::Replace {
+                manifest: manifest(),
+                live: live(),
+                changes: vec![change("spec.prompt", before, after, None)],
+                unfinished: true,
+            },
+        )],
+        r"
+-/+ Task/a                    replace: cancels the current run, runs the agent again
+      spec.prompt:
+          Fix the bug.
+        - Then stop.
+        + Then test.
+Plan: 1 to replace.
+Agent runs this plan starts: 1.
+",
+    );
+}
+
+proptest! {
+    #[test]
+    fn nothing_steers_the_terminal(text in any::<String>()) {
+        let steps = vec![
+            (Kind::Task, "a", Action::Update {
+                manifest: manifest(),
+                live: live(),
+                changes: vec![
+                    change(&text, value(&text), value("x\ny"), Some(&text)),
+                    change("p", value(&text), value("x"), None),
+                ],
+                claim: Claim::Own,
+            }),
+            (Kind::Task, "b", Action::Blocked { reason: Blocked::Refused { message: text.clone() } }),
+            (Kind::Task, "c", Action::Blocked { reason: Blocked::OtherSync { sync: text } }),
+        ];
+        let rendered = render(&plan(steps));
+        let plain = anstream::adapter::strip_str(&rendered).to_string();
+        prop_assert!(plain.chars().all(|c| !c.is_control() || c == '\n' || c == '\t'));
+    }
+}
