@@ -64,6 +64,20 @@ pub enum Color {
 pub enum Command {
     /// Run everything on this machine: a cluster, the controllers and the agents
     Dev(commands::dev::Options),
+    /// Show what applying a configuration would change
+    Plan(commands::plan::Options),
+    /// Make the cluster equal to a configuration
+    Apply(commands::apply::Options),
     /// Print the version
     Version(commands::version::Options),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn every_command_is_well_formed() {
+        super::Args::command().debug_assert();
+    }
 }

@@ -1,10 +1,12 @@
 //! The command line: one file per command; all printing is here.
 
+mod apply_text;
 pub mod args;
 pub mod commands;
 pub mod connect;
 pub mod exit;
 mod plan_text;
+pub mod source;
 mod text_diff;
 pub mod ui;
 

@@ -148,17 +148,17 @@ impl Run<'_> {
         broken: &BTreeSet<String>,
         work: impl Future<Output = Result<Deed, Error>>,
     ) -> Fate {
-        if let Some(name) = manifest.and_then(Manifest::workspace)
-            && broken.contains(name)
-        {
-            let name = name.to_owned();
-            return Fate::Skipped(Skipped::Workspace { name });
-        }
         if self.stop.is_cancelled() {
             return Fate::Skipped(Skipped::Interrupted);
         }
         if self.lost.load(Ordering::Relaxed) {
             return Fate::Skipped(Skipped::Unreachable);
+        }
+        if let Some(name) = manifest.and_then(Manifest::workspace)
+            && broken.contains(name)
+        {
+            let name = name.to_owned();
+            return Fate::Skipped(Skipped::Workspace { name });
         }
         match work.await {
             Ok(deed) => {

@@ -6,4 +6,6 @@ mod checkout;
 mod generated;
 mod git_server;
 mod repo;
+mod server;
+mod sync;
 mod tidy;

@@ -1,6 +1,8 @@
 //! One file per command: options, the call into the library, the printing.
 
+pub mod apply;
 pub mod dev;
+pub mod plan;
 pub mod version;
 
 use std::future::Future;
@@ -14,6 +16,8 @@ use crate::cli::ui::Failure;
 pub fn run(global: &Global, command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Dev(options) => block_on(dev::run(global, options)),
+        Command::Plan(options) => block_on(plan::run(global, &options)),
+        Command::Apply(options) => block_on(apply::run(global, &options)),
         Command::Version(options) => Ok(version::run(&options)),
     }
 }

@@ -75,86 +75,69 @@ fn check(steps: Vec<(Kind, &str, Action)>, expected: &str) {
     assert_eq!(plain.trim_end(), expected.trim_matches('\n'), "\n{plain}");
 }
 
-#[test]
-fn every_action_has_its_line() {
-    let update = |claim, changes| Action::Update {
+fn create() -> Action {
+    Action::Create {
+        manifest: manifest(),
+        again: false,
+    }
+}
+
+fn update(claim: Claim, changes: Vec<FieldChange>) -> Action {
+    Action::Update {
         manifest: manifest(),
         live: live(),
         changes,
         claim,
-    };
-    let blocked = |reason| Action::Blocked { reason };
+    }
+}
+
+fn replace(changes: Vec<FieldChange>, unfinished: bool) -> Action {
+    Action::Replace {
+        manifest: manifest(),
+        live: live(),
+        changes,
+        unfinished,
+    }
+}
+
+fn delete(running: usize) -> Action {
+    Action::Delete {
+        live: live(),
+        running,
+    }
+}
+
+fn ran(finished: &str) -> Action {
+    Action::AlreadyRan {
+        outcome: Outcome::Succeeded,
+        finished: Some(finished.into()),
+    }
+}
+
+#[test]
+fn every_action_has_its_line() {
+    let fields = vec![
+        change("spec.ref", value("main"), value("release-1"), None),
+        change("spec.x", value("a"), Shown::Absent, Some("kubectl-edit")),
+        change(
+            "spec.env[0].value",
+            Shown::Sensitive,
+            Shown::Sensitive,
+            None,
+        ),
+    ];
+    let run = "metadata.annotations[\"axon.io/run\"]";
+    let rerun = vec![change(run, value("v1-a"), value("v1-b"), None)];
     check(
         vec![
-            (
-                Kind::Workspace,
-                "app",
-                update(
-                    Claim::Own,
-                    vec![
-                        change("spec.ref", value("main"), value("release-1"), None),
-                        change("spec.x", value("a"), Shown::Absent, Some("kubectl-edit")),
-                        change(
-                            "spec.env[0].value",
-                            Shown::Sensitive,
-                            Shown::Sensitive,
-                            None,
-                        ),
-                    ],
-                ),
-            ),
+            (Kind::Workspace, "app", update(Claim::Own, fields)),
             (Kind::Workspace, "taken", update(Claim::Adopt, vec![])),
-            (
-                Kind::Workspace,
-                "shared",
-                blocked(Blocked::Conflict {
-                    fields: vec![OwnedField {
-                        path: "spec.ref".into(),
-                        manager: "kubectl-edit".into(),
-                    }],
-                }),
-            ),
-            (Kind::Workspace, "foreign", blocked(Blocked::Foreign)),
-            (
-                Kind::TaskSpawner,
-                "triage",
-                Action::Create {
-                    manifest: manifest(),
-                    again: false,
-                },
-            ),
-            (
-                Kind::Task,
-                "migrate",
-                Action::Replace {
-                    manifest: manifest(),
-                    live: live(),
-                    changes: vec![change(
-                        "metadata.annotations[\"axon.io/run\"]",
-                        value("v1-a"),
-                        value("v1-b"),
-                        None,
-                    )],
-                    unfinished: false,
-                },
-            ),
-            (
-                Kind::Task,
-                "cleanup",
-                Action::AlreadyRan {
-                    outcome: Outcome::Succeeded,
-                    finished: Some("2026-11-02T10:00:00Z".into()),
-                },
-            ),
+            (Kind::TaskSpawner, "triage", create()),
+            (Kind::Task, "migrate", replace(rerun, false)),
+            (Kind::Task, "cleanup", ran("2026-11-02T10:00:00Z")),
             (Kind::Task, "same", Action::Unchanged),
-            (
-                Kind::TaskSpawner,
-                "old",
-                Action::Delete {
-                    live: live(),
-                    running: 2,
-                },
-            ),
+            (Kind::Task, "going", delete(1)),
+            (Kind::TaskSpawner, "old", delete(2)),
         ],
         r#"
   ~ Workspace/app             update
@@ -162,14 +145,40 @@ fn every_action_has_its_line() {
       spec.x: "a" -> (none)  (changed by "kubectl-edit")
       spec.env[0].value: (sensitive) -> (sensitive)
   ~ Workspace/taken           update: adopts it
-  ! Workspace/shared          conflict: spec.ref is owned by "kubectl-edit"
-  ! Workspace/foreign         conflict: an object of this name is not of this sync
   + TaskSpawner/triage        create
 -/+ Task/migrate              replace: runs the agent again
   > Task/cleanup              already ran (Succeeded 2026-11-02)
+  - Task/going                delete (its run is cancelled)
   - TaskSpawner/old           delete (2 running Tasks keep running)
-Plan: 1 to create, 2 to update, 1 to replace, 1 to delete, 2 unchanged, 2 conflicts.
+Plan: 1 to create, 2 to update, 1 to replace, 2 to delete, 2 unchanged.
 Agent runs this plan starts: 1.
+"#,
+    );
+}
+
+#[test]
+fn what_cannot_be_applied_says_why() {
+    let blocked = |name, reason| (Kind::Workspace, name, Action::Blocked { reason });
+    let fields = vec![OwnedField {
+        path: "spec.ref".into(),
+        manager: "kubectl-edit".into(),
+    }];
+    let sync = "other".into();
+    let message = "no".into();
+    check(
+        vec![
+            blocked("shared", Blocked::Conflict { fields }),
+            blocked("foreign", Blocked::Foreign),
+            blocked("other", Blocked::OtherSync { sync }),
+            blocked("refused", Blocked::Refused { message }),
+        ],
+        r#"
+  ! Workspace/shared          conflict: spec.ref is owned by "kubectl-edit"
+  ! Workspace/foreign         conflict: an object of this name is not of this sync
+  ! Workspace/other           conflict: it belongs to sync "other"
+  ! Workspace/refused         refused: no
+Plan: 3 conflicts, 1 refused.
+Agent runs this plan starts: 0.
 "#,
     );
 }
@@ -188,12 +197,7 @@ fn a_prompt_is_told_by_its_lines() {
         vec![(
             Kind::Task,
             "a",
-            Action::Replace {
-                manifest: manifest(),
-                live: live(),
-                changes: vec![change("spec.prompt", before, after, None)],
-                unfinished: true,
-            },
+            replace(vec![change("spec.prompt", before, after, None)], true),
         )],
         r"
 -/+ Task/a                    replace: cancels the current run, runs the agent again
@@ -211,15 +215,10 @@ proptest! {
     #[test]
     fn nothing_steers_the_terminal(text in any::<String>()) {
         let steps = vec![
-            (Kind::Task, "a", Action::Update {
-                manifest: manifest(),
-                live: live(),
-                changes: vec![
-                    change(&text, value(&text), value("x\ny"), Some(&text)),
-                    change("p", value(&text), value("x"), None),
-                ],
-                claim: Claim::Own,
-            }),
+            (Kind::Task, "a", update(Claim::Own, vec![
+                change(&text, value(&text), value("x\ny"), Some(&text)),
+                change("p", value(&text), value("x"), None),
+            ])),
             (Kind::Task, "b", Action::Blocked { reason: Blocked::Refused { message: text.clone() } }),
             (Kind::Task, "c", Action::Blocked { reason: Blocked::OtherSync { sync: text } }),
         ];

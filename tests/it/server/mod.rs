@@ -5,6 +5,8 @@
 //! writing the Pod's status, as it must on a control plane without nodes.
 
 use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -54,14 +56,18 @@ where
     F: FnOnce(Context) -> T,
     T: Future<Output = ()>,
 {
-    rustls::crypto::ring::default_provider().install_default().ok();
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .unwrap();
     runtime.block_on(async {
-        let Some(context) = start(kind).await else { return };
+        let Some(context) = start(kind).await else {
+            return;
+        };
         axon::cluster::install(&context.client).await.unwrap();
         create_namespace(&context).await;
         test(context).await;
@@ -71,11 +77,15 @@ where
 async fn start(kind: Kind) -> Option<Context> {
     // Two runs against one server must not meet in a namespace.
     static NEXT: AtomicUsize = AtomicUsize::new(0);
-    let namespace = format!("t{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let namespace = format!(
+        "t{}-{}",
+        std::process::id(),
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    );
     match kind {
         Kind::Embedded => {
             let dir = tempfile::tempdir().unwrap();
-            let cluster = local::Cluster::start(local::Options::for_tests(dir.path())).await.unwrap();
+            let cluster = local::Cluster::start(options(dir.path())).await.unwrap();
             Some(Context {
                 client: cluster.client(),
                 namespace,
@@ -85,13 +95,30 @@ async fn start(kind: Kind) -> Option<Context> {
         }
         Kind::Real => {
             let client = real_client().await?;
-            Some(Context { client, namespace, server: kind, _embedded: None })
+            Some(Context {
+                client,
+                namespace,
+                server: kind,
+                _embedded: None,
+            })
         }
     }
 }
 
+fn options(dir: &Path) -> local::Options {
+    local::Options {
+        dir: dir.to_path_buf(),
+        ephemeral: true,
+        images: Arc::new(|image| Err(format!("no image \"{image}\" here"))),
+        listen: false,
+    }
+}
+
 /// A client of the real server; none where there is none, unless it is required.
-#[expect(clippy::disallowed_methods, reason = "the harness speaks to the suite through the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the harness speaks to the suite through the environment"
+)]
 async fn real_client() -> Option<Client> {
     let Some(path) = std::env::var_os("AXON_TEST_KUBECONFIG") else {
         assert!(
@@ -102,15 +129,19 @@ async fn real_client() -> Option<Client> {
         return None;
     };
     let file = kube::config::Kubeconfig::read_from(path).unwrap();
-    let config = kube::Config::from_custom_kubeconfig(file, &kube::config::KubeConfigOptions::default())
-        .await
-        .unwrap();
+    let config =
+        kube::Config::from_custom_kubeconfig(file, &kube::config::KubeConfigOptions::default())
+            .await
+            .unwrap();
     Some(Client::try_from(config).unwrap())
 }
 
 async fn create_namespace(context: &Context) {
     let namespace = Namespace {
-        metadata: ObjectMeta { name: Some(context.namespace.clone()), ..ObjectMeta::default() },
+        metadata: ObjectMeta {
+            name: Some(context.namespace.clone()),
+            ..ObjectMeta::default()
+        },
         ..Namespace::default()
     };
     Api::all(context.client.clone())
