@@ -15,6 +15,13 @@ pub mod run;
 mod tail;
 
 use std::ffi::OsString;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use signal_hook::consts::SIGINT;
+use signal_hook::consts::SIGTERM;
+use signal_hook::flag;
 
 /// Name under which the helper is called.
 pub const NAME: &str = "axon-helper";
@@ -27,4 +34,14 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
     }
     options::complain("the only command is \"run\"");
     options::USAGE_EXIT
+}
+
+/// Makes SIGTERM and SIGINT end this process at once, also where it is the first of a container: the
+/// kernel lets such a process be ended only by signals that it asked for.
+pub fn exit_when_stopped() -> io::Result<()> {
+    let always = Arc::new(AtomicBool::new(true));
+    for signal in [SIGTERM, SIGINT] {
+        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&always))?;
+    }
+    Ok(())
 }

@@ -1,4 +1,7 @@
 //! Starts the helper.
+//!
+//! Any agent image must be able to run it, so it is built without a C library of its own:
+//! `RUSTFLAGS="-C target-feature=+crt-static" cargo build -p axon-helper --profile ci --target x86_64-unknown-linux-gnu`.
 
 use std::process::ExitCode;
 

@@ -11,7 +11,6 @@ use std::process::Child;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::sync::mpsc::Receiver;
-use std::sync::mpsc::RecvTimeoutError;
 use std::sync::mpsc::SyncSender;
 use std::thread;
 use std::time::Duration;
@@ -246,14 +245,16 @@ impl Agent {
     fn watch(&mut self, events: &Receiver<Event>, options: &Options, outcome: &Outcome<'_>) {
         let mut deadline = None;
         loop {
-            match events.recv_timeout(self.patience(options, deadline)) {
-                Ok(Event::Signal(SIGCHLD))
-                | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            let event = events.recv_timeout(self.patience(options, deadline));
+            // First: a signal that comes after the agent's end does not change how it ended.
+            self.end = self.end.or(self.group.reap());
+            match event {
+                Ok(Event::Signal(SIGCHLD)) | Err(_) => {}
+                Ok(Event::Signal(_)) if self.end.is_some() => return,
                 Ok(Event::Signal(signal)) => self.begin_stop(signal),
                 Ok(Event::Outputs) => outcome.tell_progress(),
                 Ok(Event::Closed) => self.open -= 1,
             }
-            self.end = self.end.or(self.group.reap());
             self.go_on_stopping(options);
             if self.end.is_some() {
                 let until = *deadline.get_or_insert_with(|| Instant::now() + options.drain);

@@ -387,6 +387,19 @@ fn a_stop_goes_on_to_terminate_and_to_kill() {
 }
 
 #[test]
+fn a_stop_after_the_end_changes_nothing() {
+    let run = Run::of("sleep 1000 & echo $$ > \"$DIR/pid.new\"; mv \"$DIR/pid.new\" \"$DIR/pid\"")
+        .args(&["--drain", "1000"])
+        .start();
+    run.await_file("pid");
+    let pid = fs::read_to_string(run.dir.path().join("pid")).unwrap();
+    await_that("the agent's end", || !is_alive(&pid));
+    run.signal(Signal::SIGTERM);
+    let ended = run.end();
+    assert_eq!((ended.code(), ended.report.succeeded), (0, true));
+}
+
+#[test]
 fn what_the_agent_leaves_behind_is_killed() {
     // One in the agent's group that keeps its output open, and one that left the group.
     let ended = Run::of(

@@ -43,6 +43,9 @@ pub fn main(words: &[OsString]) -> i32 {
     rustls::crypto::ring::default_provider()
         .install_default()
         .ok();
+    if let Err(error) = axon_helper::exit_when_stopped() {
+        say(&format!("cannot listen to signals: {error}"));
+    }
     let (told, code) = match Options::parse(words) {
         Ok(options) => match run(&options) {
             Ok(()) => return 0,

@@ -98,7 +98,10 @@ impl<'r> Tree<'r> {
             .ok_or_else(missing)?;
         // The size first: the object may be anything.
         let header = tree.repo.find_header(entry.object_id()).map_err(damaged)?;
-        if !entry.mode().is_blob() || header.size() > limit {
+        if !entry.mode().is_blob() {
+            return Err(missing());
+        }
+        if header.size() > limit {
             return Err(Error::TooLarge {
                 path: path.clone(),
                 limit,

@@ -1,6 +1,7 @@
 //! The checkout as it runs in a Pod, from real repositories, and the helper after it.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -9,6 +10,9 @@ use std::process::Command;
 use std::process::Output;
 
 use axon_helper::report::Report;
+use nix::sys::signal;
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::git_server;
@@ -49,6 +53,10 @@ impl Pod {
     }
 
     fn checkout_by(&self, axon: &Path, words: &[&str]) -> Output {
+        self.command(axon, words).output().unwrap()
+    }
+
+    fn command(&self, axon: &Path, words: &[&str]) -> Command {
         let mut command = Command::new(axon);
         command
             .env_clear()
@@ -64,9 +72,8 @@ impl Pod {
         }
         command
             .envs(self.env.iter().map(|(name, value)| (name, value)))
-            .args(words)
-            .output()
-            .unwrap()
+            .args(words);
+        command
     }
 
     fn checked_out(&self, words: &[&str]) {
@@ -362,6 +369,23 @@ fn failures_are_told_without_the_token() {
         &["--url", &url],
         &format!("cannot check out \"{url}\": \"{url}\" wants another credential"),
     );
+}
+
+#[test]
+fn a_stop_ends_it_at_once() {
+    // A server that takes the connection and then says nothing.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/a/b", listener.local_addr().unwrap());
+    let pod = Pod::new();
+    let mut child = pod
+        .command(Path::new(env!("CARGO_BIN_EXE_axon")), &["--url", &url])
+        .spawn()
+        .unwrap();
+    let connection = listener.accept().unwrap();
+    let pid = Pid::from_raw(child.id().try_into().unwrap());
+    signal::kill(pid, Signal::SIGTERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    drop(connection);
 }
 
 #[test]
