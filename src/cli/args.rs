@@ -68,6 +68,8 @@ pub enum Command {
     Plan(commands::plan::Options),
     /// Make the cluster equal to a configuration
     Apply(commands::apply::Options),
+    /// Run the controllers against a cluster: Tasks become Jobs, work items become Tasks
+    Controller(commands::controller::Options),
     /// Print the version
     Version(commands::version::Options),
 }

@@ -7,22 +7,31 @@
 mod clock;
 mod events;
 mod images;
+mod leader;
 mod options;
 pub mod sync;
 mod task;
+
+use std::pin::pin;
+use std::time::Duration;
 
 use kube::Api;
 use kube::Client;
 use kube::api::ListParams;
 use tokio_util::sync::CancellationToken;
 
+use self::leader::Candidate;
 use crate::api;
+use crate::model::Namespace;
 
 pub use images::ImageChoice;
 pub use images::Images;
 pub use images::InvalidImage;
 pub use images::PullPolicy;
 pub use options::Options;
+
+/// How long work that is under way may take to end.
+const DRAIN: Duration = Duration::from_secs(10);
 
 /// Field manager of everything that the controllers write.
 pub const FIELD_MANAGER: &str = "axon-controller";
@@ -39,7 +48,46 @@ pub enum Error {
 /// Runs all controllers until `stop` is cancelled, then lets what is under way end.
 pub async fn run(client: Client, options: Options, stop: CancellationToken) -> Result<(), Error> {
     check_installed(&client, &options).await?;
-    task::run(client, &options, stop).await;
+    let work = task::run(client, &options, stop.clone());
+    tokio::select! {
+        () = work => {}
+        // What is under way when the server is gone would wait for its answer for minutes.
+        () = patience(&stop) => tracing::warn!("gave up waiting for requests that are under way"),
+    }
+    Ok(())
+}
+
+/// Ends when work that was told to stop has had its time.
+async fn patience(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(DRAIN).await;
+}
+
+/// Like [`run`], but only while this replica leads. `identity` is what it calls itself; the Lease is
+/// in `namespace`.
+pub async fn run_elected(
+    client: Client,
+    options: Options,
+    namespace: &Namespace,
+    identity: String,
+    stop: CancellationToken,
+) -> Result<(), Error> {
+    let mut candidate = Candidate::new(&client, namespace, identity);
+    while candidate.elected(&stop).await {
+        let term = stop.child_token();
+        let mut work = pin!(run(client.clone(), options.clone(), term.clone()));
+        let ended = tokio::select! {
+            ended = &mut work => Some(ended),
+            () = candidate.hold(&stop) => None,
+        };
+        term.cancel();
+        let ended = match ended {
+            Some(ended) => ended,
+            None => work.await,
+        };
+        candidate.release().await;
+        ended?;
+    }
     Ok(())
 }
 

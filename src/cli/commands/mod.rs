@@ -1,6 +1,7 @@
 //! One file per command: options, the call into the library, the printing.
 
 pub mod apply;
+pub mod controller;
 pub mod dev;
 pub mod plan;
 pub mod version;
@@ -15,6 +16,7 @@ use crate::cli::ui::Failure;
 /// Runs one command.
 pub fn run(global: &Global, command: Command) -> Result<Exit, Failure> {
     match command {
+        Command::Controller(options) => block_on(controller::run(global, options)),
         Command::Dev(options) => block_on(dev::run(global, options)),
         Command::Plan(options) => block_on(plan::run(global, &options)),
         Command::Apply(options) => block_on(apply::run(global, &options)),

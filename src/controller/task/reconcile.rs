@@ -28,7 +28,6 @@ use super::start;
 use super::start::Started;
 use super::status;
 use crate::api::Task;
-use crate::api::task::TaskStatus;
 use crate::controller::Options;
 use crate::controller::clock;
 use crate::controller::events;
@@ -117,7 +116,11 @@ async fn begin(
         .await
         .map_err(Error::Start)?;
     match started {
-        Started::Yes { overridden } => {
+        Started::Yes {
+            task: now_is,
+            overridden,
+        } => {
+            tell(context, task, &now_is, now).await;
             if let Some(notice) = notices::overridden(&overridden) {
                 publish(context, task, &notice, "", now).await;
             }
@@ -150,16 +153,16 @@ async fn report(context: &Context, task: &Task, news: &News, now: Timestamp) -> 
     let Some(written) = written else {
         return Ok(());
     };
-    let before = task.status.clone().unwrap_or_default();
-    tell(context, &written, &before, now).await;
+    tell(context, task, &written, now).await;
     Ok(())
 }
 
-async fn tell(context: &Context, written: &Task, before: &TaskStatus, now: Timestamp) {
-    let after = written.status.clone().unwrap_or_default();
-    let version = written.resource_version().unwrap_or_default();
-    for notice in notices::of(before, &after) {
-        publish(context, written, &notice, &version, now).await;
+/// Publishes what is new in the Task as it was written. The version tells one change from another.
+async fn tell(context: &Context, before: &Task, after: &Task, now: Timestamp) {
+    let status = |task: &Task| task.status.clone().unwrap_or_default();
+    let version = after.resource_version().unwrap_or_default();
+    for notice in notices::of(&status(before), &status(after)) {
+        publish(context, after, &notice, &version, now).await;
     }
 }
 

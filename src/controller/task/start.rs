@@ -27,8 +27,9 @@ use crate::controller::Images;
 /// What came of a start.
 #[derive(Clone, Debug)]
 pub(super) enum Started {
-    /// The Job is there.
+    /// The Job is there. `task` is the Task as it is now.
     Yes {
+        task: Box<Task>,
         /// Variables of `podOverrides.env` that lost against built-in ones.
         overridden: Vec<String>,
     },
@@ -81,6 +82,7 @@ pub(super) async fn start(
     };
     match jobs.create(&parameters, &built.job).await {
         Ok(_) => Ok(Started::Yes {
+            task: Box::new(task),
             overridden: built.overridden,
         }),
         Err(kube::Error::Api(refusal)) if refusal.is_already_exists() => {
@@ -105,6 +107,7 @@ async fn taken(jobs: &Api<Job>, task: Task, name: &str) -> Result<Started, kube:
     };
     match decide::ownership(&job, &task) {
         Ownership::Ours => Ok(Started::Yes {
+            task: Box::new(task),
             overridden: Vec::new(),
         }),
         Ownership::Namesake => Ok(Started::Outdated),
