@@ -1,6 +1,9 @@
-//! Events of the sync, as people see them.
+//! Events of the sync, as people see them: on stderr, for stdout is the outcome's.
 
+use crate::cli::apply_text;
+use crate::cli::commands::plan;
 use crate::cli::exit::Exit;
+use crate::cli::plan_text;
 use crate::cli::ui;
 use crate::cli::ui::Failure;
 use crate::model::Diagnostic;
@@ -9,24 +12,24 @@ use crate::model::plan::Applied;
 use crate::sync::Refusal;
 
 pub(super) fn diagnostics(problems: &[Diagnostic]) {
-    for problem in problems {
-        ui::note(format_args!("{}: {}", problem.place, problem.message));
-    }
+    problems.iter().for_each(ui::diagnostic);
 }
 
 pub(super) fn plan(plan: &Plan) {
-    ui::note(format_args!("{:?}", plan.summary()));
+    ui::note(plan_text::render(plan).trim_end());
 }
 
 pub(super) fn refused(refusals: &[Refusal]) -> Failure {
-    let mut failure = Failure::plain("the plan is refused").exit(Exit::Guard);
-    failure.causes = refusals.iter().map(ToString::to_string).collect();
-    failure
+    plan::refused(refusals)
 }
 
 pub(super) fn applied(applied: &Applied) -> Option<Exit> {
-    for failed in &applied.failed {
-        ui::note(format_args!("{}: {}", failed.key, failed.causes.join(": ")));
+    let problems = apply_text::problems(applied);
+    if !problems.is_empty() {
+        ui::note(problems.trim_end());
+    }
+    if !applied.done.is_empty() || !applied.is_complete() {
+        ui::note(apply_text::summary(applied).trim_end());
     }
     (!applied.is_complete()).then_some(Exit::Error)
 }
