@@ -36,7 +36,7 @@ const ATTEMPTS: usize = 5;
 pub(super) struct Call<'a> {
     method: Method,
     path: String,
-    query: Serializer<'static, String>,
+    query: String,
     accept: &'static str,
     body: Option<(&'static str, Bytes)>,
     asked: Asked<'a>,
@@ -47,7 +47,7 @@ impl<'a> Call<'a> {
         Self {
             method,
             path,
-            query: Serializer::new(String::new()),
+            query: String::new(),
             accept: "application/json",
             body: None,
             asked,
@@ -55,7 +55,9 @@ impl<'a> Call<'a> {
     }
 
     pub(super) fn query(mut self, name: &str, value: &str) -> Self {
-        self.query.append_pair(name, value);
+        self.query = Serializer::new(self.query)
+            .append_pair(name, value)
+            .finish();
         self
     }
 
@@ -71,9 +73,8 @@ impl<'a> Call<'a> {
 
     /// Sends it, and reads the answer.
     pub(super) async fn send<T: DeserializeOwned>(mut self, client: &Client) -> Result<T, Error> {
-        let query = self.query.finish();
-        if !query.is_empty() {
-            self.path = format!("{}?{query}", self.path);
+        if !self.query.is_empty() {
+            self.path = format!("{}?{}", self.path, self.query);
         }
         timeout(LIMIT, self.send_heard(client))
             .await

@@ -3,6 +3,7 @@
 
 mod api_server;
 mod checkout;
+mod cluster;
 mod generated;
 mod git_server;
 mod repo;

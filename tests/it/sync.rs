@@ -29,6 +29,7 @@ use axon::sync::Input;
 use axon::sync::Options;
 use axon::sync::Pipeline;
 use axon::sync::Probe;
+use axon::sync::Until;
 use axon::sync::guard;
 use axon::sync::load::Loaded;
 use axon::sync::load::load;
@@ -68,6 +69,7 @@ on_both_servers!(
     a_missing_workspace_is_an_error_with_its_place,
     errors_name_what_is_missing,
     no_value_of_a_variable_is_told,
+    tasks_are_waited_for,
 );
 
 const CONFIG: &str = r#"
@@ -327,7 +329,7 @@ async fn a_task_that_ran_does_not_run_again(context: Context) {
     let stop = CancellationToken::new();
     let observed = sync
         .pipeline
-        .observe(&plan, axon::sync::Until::Finished, &stop)
+        .observe(&plan, Until::Finished, &stop)
         .await
         .unwrap();
     assert_eq!(
@@ -506,6 +508,41 @@ async fn no_value_of_a_variable_is_told(context: Context) {
     let applied = sync.apply(&changed).await;
     let told = format!("{created:?}{changed:?}{applied:?}");
     assert!(!told.contains("CANARY"), "{told}");
+}
+
+async fn tasks_are_waited_for(context: Context) {
+    let sync = Sync::new(&context);
+    let plan = sync.converge(CONFIG).await;
+    let pipeline = sync.pipeline.clone();
+    let waiting = |until| {
+        let (pipeline, plan) = (pipeline.clone(), plan.clone());
+        tokio::spawn(async move {
+            let stop = CancellationToken::new();
+            pipeline.observe(&plan, until, &stop).await.unwrap()
+        })
+    };
+    let stopped = CancellationToken::new();
+    stopped.cancel();
+    let pending = sync.pipeline.observe(&plan, Until::Started, &stopped).await;
+    let pending = pending.unwrap();
+    assert!(
+        !pending.reached(Until::Started) && pending.pending.len() == 1,
+        "{pending:?}"
+    );
+
+    let (started, finished) = (waiting(Until::Started), waiting(Until::Finished));
+    context
+        .set_status("Task", "port", &json!({"phase": "Running"}))
+        .await;
+    let observed = started.await.unwrap();
+    assert_eq!(observed.running.len(), 1, "{observed:?}");
+    assert!(!observed.reached(Until::Finished));
+    context
+        .set_status("Task", "port", &json!({"phase": "Failed"}))
+        .await;
+    let observed = finished.await.unwrap();
+    let outcomes: Vec<Outcome> = observed.finished.into_values().collect();
+    assert_eq!(outcomes, [Outcome::Failed]);
 }
 
 // What the tests are written with.
