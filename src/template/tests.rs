@@ -208,3 +208,29 @@ fn an_error_does_not_show_the_item() {
     let error = template.render(&item()).unwrap_err().to_string();
     assert_eq!(error, "template: 1:6: cannot compare a text with a number");
 }
+
+proptest::proptest! {
+    /// Whatever the comments, a prompt keeps its limit and the newest of them.
+    #[test]
+    fn a_prompt_keeps_its_limit(
+        comments in proptest::collection::vec("[a-zé ]{0,30}", 0..20), limit in 0..400_usize,
+    ) {
+        let template = Template::of_prompt(None).unwrap();
+        let item = WorkItem { comments, ..item() };
+        match prompt(&template, &item, limit) {
+            Ok(text) => {
+                assert!(text.len() <= limit);
+                if let Some(newest) = item.comments.last() {
+                    assert!(text.ends_with(newest.as_str()) || text.ends_with("too long]"), "{text}");
+                }
+            }
+            Err(error) => {
+                assert_eq!(error, PromptError::TooLong { limit });
+                let bare = WorkItem { comments: Vec::new(), ..item };
+                let least = template.render(&bare).unwrap().len();
+                // Room for the heading and for the notice, too.
+                assert!(limit < least + 100, "{least}");
+            }
+        }
+    }
+}
