@@ -61,8 +61,8 @@ impl Cause {
 
 impl Error {
     /// Tells apart what a server's failure means.
-    pub(super) fn of_server(url: &RepoUrl, error: &gix::Error) -> Self {
-        let url = url.to_string();
+    pub(super) fn of_server(of: &RepoUrl, error: &gix::Error) -> Self {
+        let url = of.to_string();
         let response = error.downcast_any_ref::<reqwest::Error>();
         if response.is_some_and(reqwest::Error::is_timeout) {
             return Self::Unreachable {
@@ -86,6 +86,10 @@ impl Error {
             None if error.is_unauthenticated() => Self::Unauthorised {
                 url,
                 source: Cause("status 401".into()),
+            },
+            None if of.is_file() && lacks_program(error) => Self::Unreachable {
+                url,
+                source: Cause("the program \"git\" is missing".into()),
             },
             None => Self::Unreachable {
                 url,
@@ -121,4 +125,11 @@ impl Error {
             source: Cause::of(error),
         }
     }
+}
+
+/// A repository on this machine is fetched from by git's own program. That the repository is there
+/// was seen before.
+fn lacks_program(error: &gix::Error) -> bool {
+    let cause = error.downcast_any_ref::<io::Error>();
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::NotFound)
 }

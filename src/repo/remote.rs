@@ -22,6 +22,7 @@ use gix::remote::ref_map::Options;
 use super::Access;
 use super::Error;
 use super::Reference;
+use super::store;
 use crate::model::RepoUrl;
 use crate::model::repo_url::Scheme;
 
@@ -188,10 +189,8 @@ impl Remote {
         &self,
         remote: &'a gix::Remote<'repo>,
     ) -> Result<Connection<'a, 'repo>, Error> {
-        if self.url.file_path().is_some_and(|path| !path.exists()) {
-            return Err(Error::NoRepository {
-                url: self.url.to_string(),
-            });
+        if let Some(path) = self.url.file_path() {
+            store::open_local(&self.url, path)?;
         }
         let connection = remote
             .connect(Direction::Fetch)

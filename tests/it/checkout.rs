@@ -372,6 +372,20 @@ fn failures_are_told_without_the_token() {
 }
 
 #[test]
+fn a_repository_on_this_machine_needs_git() {
+    let fixture = Fixture::new();
+    let url = fixture.repo.file_url();
+    let message = Pod::new().env("PATH", "/nowhere").refused(&["--url", &url]);
+    assert!(
+        message.ends_with("the program \"git\" is missing"),
+        "{message}"
+    );
+    let elsewhere = format!("file://{}", fixture.repo.work().join("deep").display());
+    let message = Pod::new().refused(&["--url", &elsewhere]);
+    assert!(message.contains("there is no repository"), "{message}");
+}
+
+#[test]
 fn a_stop_ends_it_at_once() {
     // A server that takes the connection and then says nothing.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
