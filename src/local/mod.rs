@@ -6,9 +6,12 @@
 mod api_server;
 mod clock;
 pub mod images;
+pub mod jobs;
 pub mod logs;
+pub mod runner;
 mod store;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -30,11 +33,40 @@ pub struct Options {
     pub dir: PathBuf,
     /// Whether objects are kept in memory only. Logs and the kubeconfig are files all the same.
     pub ephemeral: bool,
-    /// What the images of containers stand for.
-    pub images: images::Resolver,
+    /// What runs Pods. None: a control plane alone, whose Pods wait for a node.
+    pub node: Option<Node>,
     /// Whether it is also served by HTTPS on 127.0.0.1.
     pub listen: bool,
 }
+
+impl Options {
+    /// A control plane in memory: for whoever plays the node themselves.
+    pub fn control_plane(dir: &Path) -> Self {
+        Self {
+            dir: dir.to_path_buf(),
+            ephemeral: true,
+            node: None,
+            listen: false,
+        }
+    }
+}
+
+/// The one node of an embedded cluster: this machine.
+#[derive(Clone)]
+pub struct Node {
+    /// What the images of containers stand for.
+    pub images: images::Resolver,
+    /// The executable that answers to [`runner::supervise::SUBCOMMAND`].
+    pub supervisor: PathBuf,
+    /// What containers find in their environment unless their Pods say otherwise: `PATH`, and
+    /// `HOME` if it is to be shared. Nothing else of this process is visible to them.
+    pub env: BTreeMap<String, String>,
+}
+
+/// How many Pods run at a time: each may be an agent that keeps a machine busy.
+const MAX_PODS: usize = 16;
+/// How the node is called.
+const NODE_NAME: &str = "local";
 
 /// Why an embedded cluster cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +87,9 @@ pub struct Cluster {
     kubeconfig: PathBuf,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
+    /// Stops what works through the server, before the server itself.
+    stop_work: CancellationToken,
+    work: Vec<JoinHandle<()>>,
 }
 
 impl Cluster {
@@ -69,6 +104,13 @@ impl Cluster {
         let prepared = server.prepare().await;
         prepared.map_err(|error| Error::Prepare(error.message))?;
         let tasks = vec![tokio::spawn(server.clone().collect_garbage())];
+        let client = kube::Client::new(server.clone(), "default");
+        let stop_work = CancellationToken::new();
+        let mut work = vec![tokio::spawn(jobs::run(client.clone(), stop_work.clone()))];
+        if let Some(node) = options.node {
+            let node = node.options(&options.dir, &logs);
+            work.push(tokio::spawn(run_node(client, node, stop_work.clone())));
+        }
         Ok(Self {
             server,
             store,
@@ -76,6 +118,8 @@ impl Cluster {
             kubeconfig: options.dir.join("kubeconfig"),
             stop,
             tasks,
+            stop_work,
+            work,
         })
     }
 
@@ -94,8 +138,12 @@ impl Cluster {
         &self.logs
     }
 
-    /// Ends watches, waits for what is under way, and closes the store.
+    /// Ends what Pods still run, then watches; waits for what is under way, and closes the store.
     pub async fn stop(self) {
+        self.stop_work.cancel();
+        for work in self.work {
+            work.await.ok();
+        }
         self.stop.cancel();
         for task in self.tasks {
             task.await.ok();
@@ -105,6 +153,27 @@ impl Cluster {
         if closed.is_err() {
             tracing::error!("the store could not be closed in order");
         }
+    }
+}
+
+impl Node {
+    fn options(self, dir: &Path, logs: &LogDir) -> runner::Options {
+        runner::Options {
+            node: NODE_NAME.to_owned(),
+            pods: dir.join("pods"),
+            logs: logs.clone(),
+            images: self.images,
+            supervisor: self.supervisor,
+            base_env: self.env,
+            max_pods: MAX_PODS,
+        }
+    }
+}
+
+async fn run_node(client: kube::Client, options: runner::Options, stop: CancellationToken) {
+    if let Err(error) = runner::run(client, options, stop).await {
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        tracing::error!(%error, cause, "Pods cannot run");
     }
 }
 

@@ -6,7 +6,6 @@
 )]
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axon::local::Cluster;
@@ -68,7 +67,7 @@ fn options(dir: &Path, ephemeral: bool) -> Options {
     Options {
         dir: dir.to_path_buf(),
         ephemeral,
-        images: Arc::new(|image| Err(format!("no image \"{image}\" here"))),
+        node: None,
         listen: false,
     }
 }

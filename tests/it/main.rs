@@ -7,6 +7,8 @@ mod cluster;
 mod generated;
 mod git_server;
 mod repo;
+mod runner;
 mod server;
+mod supervise;
 mod sync;
 mod tidy;

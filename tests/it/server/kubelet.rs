@@ -35,17 +35,30 @@ pub async fn ends(context: &Context, pod: &Pod, code: i32, message: &str) {
         "startedAt": "2026-01-01T00:00:05Z",
         "finishedAt": "2026-01-01T00:01:00Z",
     }});
-    write(context, pod, if code == 0 { "Succeeded" } else { "Failed" }, &state).await;
+    write(
+        context,
+        pod,
+        if code == 0 { "Succeeded" } else { "Failed" },
+        &state,
+    )
+    .await;
 }
 
 async fn write(context: &Context, pod: &Pod, phase: &str, agent: &serde_json::Value) {
     let spec = pod.spec.as_ref().unwrap();
-    let status = |name: &str, state: &serde_json::Value| {
-        json!({"name": name, "image": "x", "imageID": "x", "ready": false, "restartCount": 0, "state": state})
-    };
+    let status = |name: &str, state: &serde_json::Value| json!({"name": name, "image": "x", "imageID": "x", "ready": false, "restartCount": 0, "state": state});
     let done = json!({"terminated": {"exitCode": 0, "reason": "Completed"}});
-    let init: Vec<_> = spec.init_containers.iter().flatten().map(|it| status(&it.name, &done)).collect();
-    let main: Vec<_> = spec.containers.iter().map(|it| status(&it.name, agent)).collect();
+    let init: Vec<_> = spec
+        .init_containers
+        .iter()
+        .flatten()
+        .map(|it| status(&it.name, &done))
+        .collect();
+    let main: Vec<_> = spec
+        .containers
+        .iter()
+        .map(|it| status(&it.name, agent))
+        .collect();
     let patch = json!({"status": {
         "phase": phase,
         "startTime": "2026-01-01T00:00:00Z",
@@ -54,5 +67,7 @@ async fn write(context: &Context, pod: &Pod, phase: &str, agent: &serde_json::Va
     }});
     let pods: Api<Pod> = context.api();
     let name = pod.metadata.name.as_deref().unwrap();
-    pods.patch_status(name, &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
+    pods.patch_status(name, &PatchParams::default(), &Patch::Merge(&patch))
+        .await
+        .unwrap();
 }

@@ -5,8 +5,6 @@
 //! writing the Pod's status, as it must on a control plane without nodes.
 
 use std::future::Future;
-use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -85,7 +83,9 @@ async fn start(kind: Kind) -> Option<Context> {
     match kind {
         Kind::Embedded => {
             let dir = tempfile::tempdir().unwrap();
-            let cluster = local::Cluster::start(options(dir.path())).await.unwrap();
+            let cluster = local::Cluster::start(local::Options::control_plane(dir.path()))
+                .await
+                .unwrap();
             Some(Context {
                 client: cluster.client(),
                 namespace,
@@ -102,15 +102,6 @@ async fn start(kind: Kind) -> Option<Context> {
                 _embedded: None,
             })
         }
-    }
-}
-
-fn options(dir: &Path) -> local::Options {
-    local::Options {
-        dir: dir.to_path_buf(),
-        ephemeral: true,
-        images: Arc::new(|image| Err(format!("no image \"{image}\" here"))),
-        listen: false,
     }
 }
 

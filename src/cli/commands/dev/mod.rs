@@ -8,6 +8,7 @@ mod secrets;
 mod source;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::path::PathBuf;
@@ -291,11 +292,20 @@ async fn start(
     ephemeral: bool,
     table: agents::Table,
 ) -> Result<local::Cluster, Failure> {
+    let failed = |why: String| Failure::plain(format!("cannot start the runner: {why}"));
+    let supervisor = std::env::current_exe().map_err(|error| failed(error.to_string()))?;
+    let path = std::env::join_paths(path_folders()).map_err(|error| failed(error.to_string()))?;
+    let path = path.to_string_lossy().into_owned();
+    let node = local::Node {
+        images: Arc::new(move |image| table.resolve(image)),
+        supervisor,
+        env: BTreeMap::from([("PATH".to_owned(), path)]),
+    };
     let options = local::Options {
         dir: state.to_path_buf(),
         ephemeral,
         listen: true,
-        images: Arc::new(move |image| table.resolve(image)),
+        node: Some(node),
     };
     local::Cluster::start(options).await.map_err(|error| {
         Failure::new(

@@ -1,0 +1,219 @@
+//! The Job controller: each Job has one Pod at a time, until it succeeded or failed for good.
+//!
+//! It decides by what the API server answers at that moment, never by a cache: a cache only wakes
+//! it. Pods get names that follow from the Job and the number of the attempt, so neither a
+//! restart nor a second controller makes two Pods of one attempt.
+
+mod backoff;
+mod conditions;
+mod decide;
+mod pod;
+mod policy;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::Client;
+use kube::ResourceExt;
+use kube::api::DeleteParams;
+use kube::api::ListParams;
+use kube::api::Patch;
+use kube::api::PatchParams;
+use kube::api::PostParams;
+use kube::api::Preconditions;
+use kube::api::PropagationPolicy;
+use kube::runtime::controller::Action;
+use kube::runtime::controller::Config;
+use kube::runtime::controller::Controller;
+use kube::runtime::watcher;
+use serde_json::json;
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+
+use self::decide::Decision;
+use self::decide::TRACKING;
+use self::decide::decide;
+use crate::local::clock;
+
+/// How many Jobs are looked at at a time.
+const CONCURRENCY: u16 = 8;
+/// When to try again after a request failed, or someone else wrote first.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// What the controller tried when the API server said no.
+#[derive(Debug, Error)]
+enum Error {
+    #[error("cannot read the Job or its Pods")]
+    Read(#[source] kube::Error),
+    #[error("cannot create the Pod of a Job")]
+    Create(#[source] kube::Error),
+    #[error("cannot delete a Pod of a Job")]
+    Delete(#[source] kube::Error),
+    #[error("cannot write the status of a Job")]
+    Status(#[source] kube::Error),
+    #[error("cannot release a Pod of a Job")]
+    Release(#[source] kube::Error),
+    #[error("cannot delete a Job that expired")]
+    Expire(#[source] kube::Error),
+}
+
+/// Looks after all Jobs until `stop`.
+pub async fn run(client: Client, stop: CancellationToken) {
+    tokio::join!(
+        watch_jobs(client.clone(), stop.clone()),
+        watch_orphans(client, stop)
+    );
+}
+
+async fn watch_jobs(client: Client, stop: CancellationToken) {
+    let every = watcher::Config::default();
+    let ours = watcher::Config::default().labels(pod::CONTROLLER_UID);
+    Controller::new(Api::<Job>::all(client.clone()), every)
+        .owns(Api::<Pod>::all(client.clone()), ours)
+        .with_config(Config::default().concurrency(CONCURRENCY))
+        .graceful_shutdown_on(stop.cancelled_owned())
+        .run(
+            reconcile,
+            |job, error, _| retry(job.as_ref(), error),
+            Arc::new(client),
+        )
+        .for_each(async |_| {})
+        .await;
+}
+
+/// Pods whose Job is gone: nobody counts them, so nothing must hold them.
+async fn watch_orphans(client: Client, stop: CancellationToken) {
+    let ours = watcher::Config::default().labels(pod::CONTROLLER_UID);
+    Controller::new(Api::<Pod>::all(client.clone()), ours)
+        .with_config(Config::default().concurrency(CONCURRENCY))
+        .graceful_shutdown_on(stop.cancelled_owned())
+        .run(
+            release_orphan,
+            |pod, error, _| retry(pod.as_ref(), error),
+            Arc::new(client),
+        )
+        .for_each(async |_| {})
+        .await;
+}
+
+fn retry(object: &impl ResourceExt, error: &Error) -> Action {
+    let cause = std::error::Error::source(error).map(ToString::to_string);
+    tracing::debug!(%error, cause, name = object.name_any(), "trying again");
+    Action::requeue(RETRY)
+}
+
+async fn reconcile(seen: Arc<Job>, client: Arc<Client>) -> Result<Action, Error> {
+    let namespace = seen.namespace().unwrap_or_default();
+    let jobs: Api<Job> = Api::namespaced(client.as_ref().clone(), &namespace);
+    let pods: Api<Pod> = Api::namespaced(client.as_ref().clone(), &namespace);
+    let found = jobs.get_opt(&seen.name_any()).await.map_err(Error::Read)?;
+    let Some(job) = found else {
+        return Ok(Action::await_change());
+    };
+    let uid = job.uid().unwrap_or_default();
+    let selector = ListParams::default().labels(&format!("{}={uid}", pod::CONTROLLER_UID));
+    let listed = pods.list(&selector).await.map_err(Error::Read)?;
+    let mut own = listed.items;
+    own.retain(|it| pod::is_controlled_by(it, &uid));
+    let decision = decide(&job, &own, clock::now());
+    let look_again = decision.look_again;
+    carry_out(&jobs, &pods, job, decision).await?;
+    Ok(look_again.map_or_else(Action::await_change, Action::requeue))
+}
+
+/// Does what was decided, each step such that it may be done again.
+async fn carry_out(
+    jobs: &Api<Job>,
+    pods: &Api<Pod>,
+    job: Job,
+    decision: Decision,
+) -> Result<(), Error> {
+    for name in &decision.delete {
+        let deleted = pods.delete(name, &DeleteParams::default()).await;
+        unless_gone(deleted).map_err(Error::Delete)?;
+    }
+    if let Some(attempt) = decision.create {
+        let pod = pod::build(&job, attempt);
+        match pods.create(&PostParams::default(), &pod).await {
+            Ok(_) => {}
+            Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+            Err(error) => return Err(Error::Create(error)),
+        }
+    }
+    let name = job.name_any();
+    if decision.expired {
+        let params = DeleteParams {
+            propagation_policy: Some(PropagationPolicy::Foreground),
+            preconditions: Some(Preconditions {
+                uid: job.uid(),
+                resource_version: None,
+            }),
+            ..DeleteParams::default()
+        };
+        let deleted = jobs.delete(&name, &params).await;
+        return unless_gone(deleted).map_err(Error::Expire);
+    }
+    if let Some(status) = decision.status {
+        let job = Job {
+            status: Some(status),
+            ..job
+        };
+        jobs.replace_status(&name, &PostParams::default(), &job)
+            .await
+            .map_err(Error::Status)?;
+    }
+    for name in &decision.release {
+        release(pods, name).await?;
+    }
+    Ok(())
+}
+
+async fn release_orphan(pod: Arc<Pod>, client: Arc<Client>) -> Result<Action, Error> {
+    if !decide::is_tracked(&pod) {
+        return Ok(Action::await_change());
+    }
+    let namespace = pod.namespace().unwrap_or_default();
+    let owner = pod.owner_references().iter().find(|it| {
+        it.controller == Some(true) && it.kind == "Job" && it.api_version.starts_with("batch/")
+    });
+    if let Some(owner) = owner {
+        let jobs: Api<Job> = Api::namespaced(client.as_ref().clone(), &namespace);
+        let job = jobs.get_opt(&owner.name).await.map_err(Error::Read)?;
+        if job.and_then(|it| it.uid()).as_ref() == Some(&owner.uid) {
+            return Ok(Action::await_change());
+        }
+    }
+    let pods: Api<Pod> = Api::namespaced(client.as_ref().clone(), &namespace);
+    release(&pods, &pod.name_any()).await?;
+    Ok(Action::await_change())
+}
+
+/// Takes the finalizer off a Pod, and nothing else.
+async fn release(pods: &Api<Pod>, name: &str) -> Result<(), Error> {
+    let found = pods.get_opt(name).await.map_err(Error::Release)?;
+    let Some(pod) = found.filter(decide::is_tracked) else {
+        return Ok(());
+    };
+    let mut kept = pod.finalizers().to_vec();
+    kept.retain(|it| it != TRACKING);
+    // With the version that was read: a finalizer that someone else adds meanwhile is not lost.
+    let patch = Patch::Merge(json!({"metadata": {
+        "finalizers": (!kept.is_empty()).then_some(kept),
+        "resourceVersion": pod.resource_version(),
+        "uid": pod.uid(),
+    }}));
+    let patched = pods.patch(name, &PatchParams::default(), &patch).await;
+    unless_gone(patched).map_err(Error::Release)
+}
+
+fn unless_gone<T>(result: Result<T, kube::Error>) -> Result<(), kube::Error> {
+    match result {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        Err(error) => Err(error),
+    }
+}
