@@ -6,6 +6,7 @@ mod checkout;
 mod cluster;
 mod generated;
 mod git_server;
+mod plan_cli;
 mod repo;
 mod runner;
 mod server;

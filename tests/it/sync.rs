@@ -341,7 +341,7 @@ async fn a_task_that_ran_does_not_run_again(context: Context) {
 async fn what_the_server_refuses_is_in_the_plan(context: Context) {
     let sync = Sync::new(&context).with(|options| options.probe = Probe::All);
     let spoilt = loaded_with(CONFIG, |loaded| {
-        loaded.set.objects[2].manifest["spec"]["unknown"] = 1.into();
+        loaded.set.objects[2].manifest["spec"]["type"] = "custom".into();
         loaded.set.objects[1].manifest["spec"]["unknown"] = 1.into();
     });
     let plan = sync.plan_of(&spoilt).await;
