@@ -4,6 +4,7 @@
 mod api_server;
 mod checkout;
 mod cluster;
+mod dev;
 mod generated;
 mod git_server;
 mod plan_cli;
