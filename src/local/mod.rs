@@ -7,9 +7,11 @@ mod api_server;
 mod clock;
 pub mod images;
 pub mod jobs;
+mod kubeconfig;
 pub mod logs;
 pub mod runner;
 mod store;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,12 +21,14 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::api_server::Server;
 use self::logs::LogDir;
 use self::store::Store;
+use self::tls::Identity;
 
 /// How an embedded cluster is to run.
 #[derive(Clone)]
@@ -77,6 +81,12 @@ pub enum Error {
     Store(#[source] store::Error),
     #[error("cannot prepare the embedded cluster: {0}")]
     Prepare(String),
+    #[error("cannot make the keys of the embedded cluster")]
+    Keys(#[source] tls::Error),
+    #[error("cannot listen on 127.0.0.1")]
+    Listen(#[source] io::Error),
+    #[error("cannot write \"{}\"", path.display())]
+    Kubeconfig { path: PathBuf, source: io::Error },
 }
 
 /// A running embedded cluster.
@@ -110,12 +120,16 @@ impl Cluster {
         if let Some(node) = options.node {
             let node = node.options(&options.dir, &logs);
             work.push(tokio::spawn(run_node(client, node, stop_work.clone())));
+        let mut tasks = vec![tokio::spawn(server.clone().collect_garbage())];
+        let kubeconfig = options.dir.join("kubeconfig");
+        if options.listen {
+            tasks.push(listen(&server, &kubeconfig, &stop).await?);
         }
         Ok(Self {
             server,
             store,
             logs,
-            kubeconfig: options.dir.join("kubeconfig"),
+            kubeconfig,
             stop,
             tasks,
             stop_work,
@@ -175,6 +189,28 @@ async fn run_node(client: kube::Client, options: runner::Options, stop: Cancella
         let cause = std::error::Error::source(&error).map(ToString::to_string);
         tracing::error!(%error, cause, "Pods cannot run");
     }
+/// Serves HTTPS on a free port, and writes the kubeconfig that leads there.
+async fn listen(
+    server: &Server,
+    kubeconfig: &Path,
+    stop: &CancellationToken,
+) -> Result<JoinHandle<()>, Error> {
+    let identity = Identity::generate().map_err(Error::Keys)?;
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await;
+    let listener = listener.map_err(Error::Listen)?;
+    let address = listener.local_addr().map_err(Error::Listen)?;
+    kubeconfig::write(kubeconfig, address, &identity).map_err(|source| Error::Kubeconfig {
+        path: kubeconfig.to_path_buf(),
+        source,
+    })?;
+    let serving = api_server::listener::serve(
+        server.clone(),
+        listener,
+        identity.server,
+        identity.token,
+        stop.clone(),
+    );
+    Ok(tokio::spawn(serving))
 }
 
 /// Makes the directory, for its owner's eyes only, and keeps it out of git.

@@ -793,3 +793,153 @@ async fn our_own_definitions_are_served() {
     );
     it.cluster.stop().await;
 }
+
+#[tokio::test]
+async fn https_serves_nothing_without_certificate_or_token() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = options(dir.path(), true);
+    options.listen = true;
+    let cluster = Cluster::start(options).await.unwrap();
+    let mode = |path: &Path| {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    };
+    assert_eq!(mode(cluster.kubeconfig()), 0o600);
+    assert_eq!(
+        std::fs::read_to_string(dir.path().join(".gitignore")).unwrap(),
+        "*\n"
+    );
+    let whole = kube::config::Kubeconfig::read_from(cluster.kubeconfig()).unwrap();
+    let allowed = async |change: fn(&mut kube::config::AuthInfo)| {
+        let mut kubeconfig = whole.clone();
+        change(kubeconfig.auth_infos[0].auth_info.as_mut().unwrap());
+        let options = kube::config::KubeConfigOptions::default();
+        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
+            .await
+            .unwrap();
+        let client = Client::try_from(config).unwrap();
+        client
+            .apiserver_version()
+            .await
+            .map_err(status)
+            .map_err(|it| it.code)
+    };
+    assert!(allowed(|_| ()).await.is_ok());
+    assert!(
+        allowed(|it| it.token = None).await.is_ok(),
+        "the certificate is enough"
+    );
+    let without_certificate = |it: &mut kube::config::AuthInfo| {
+        it.client_certificate_data = None;
+        it.client_key_data = None;
+    };
+    assert!(
+        allowed(without_certificate).await.is_ok(),
+        "the token is enough"
+    );
+    let neither = allowed(|it| {
+        it.client_certificate_data = None;
+        it.client_key_data = None;
+        it.token = None;
+    });
+    assert_eq!(neither.await.unwrap_err(), 401);
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn logs_are_read_followed_and_cut() {
+    let it = start().await;
+    let pods: Api<k8s_openapi::api::core::v1::Pod> = Api::namespaced(it.client.clone(), "default");
+    let pod = from(json!({
+        "metadata": {"name": "p"},
+        "spec": {"containers": [{"name": "c", "image": "i"}]},
+    }));
+    let made = pods.create(&PostParams::default(), &pod).await.unwrap();
+    let params = kube::api::LogParams::default();
+    let early = status(pods.logs("p", &params).await.unwrap_err());
+    assert_eq!(
+        early.message,
+        "container \"c\" in pod \"p\" is waiting to start: ContainerCreating"
+    );
+    let path = it
+        .cluster
+        .logs()
+        .container("default", "p", &made.uid().unwrap(), "c")
+        .unwrap();
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, "one\ntwo\nthree\n").unwrap();
+    let state = |state: Value| {
+        Patch::Merge(json!({"status": {"containerStatuses": [
+            {"name": "c", "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state},
+        ]}}))
+    };
+    let running = state(json!({"running": {}}));
+    pods.patch_status("p", &PatchParams::default(), &running)
+        .await
+        .unwrap();
+    assert_eq!(pods.logs("p", &params).await.unwrap(), "one\ntwo\nthree\n");
+    let last = kube::api::LogParams {
+        tail_lines: Some(2),
+        limit_bytes: Some(5),
+        ..params.clone()
+    };
+    assert_eq!(pods.logs("p", &last).await.unwrap(), "two\nt");
+    let follow = kube::api::LogParams {
+        follow: true,
+        ..params
+    };
+    let mut stream = std::pin::pin!(pods.log_stream("p", &follow).await.unwrap());
+    let mut seen = [0; 14];
+    futures::AsyncReadExt::read_exact(&mut stream, &mut seen)
+        .await
+        .unwrap();
+    let mut file = std::fs::OpenOptions::new()
+        .append(true)
+        .open(&path)
+        .unwrap();
+    std::io::Write::write_all(&mut file, b"four\n").unwrap();
+    let ended = state(json!({"terminated": {"exitCode": 0}}));
+    pods.patch_status("p", &PatchParams::default(), &ended)
+        .await
+        .unwrap();
+    let mut rest = String::new();
+    let reading = futures::AsyncReadExt::read_to_string(&mut stream, &mut rest);
+    tokio::time::timeout(DEADLINE, reading)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(rest, "four\n");
+    it.cluster.stop().await;
+}
+
+#[tokio::test]
+async fn tables_show_printer_columns() {
+    let it = start().await;
+    let crds: Api<CustomResourceDefinition> = Api::all(it.client.clone());
+    for crd in axon::api::crds() {
+        crds.create(&PostParams::default(), &crd).await.unwrap();
+    }
+    let tasks: Api<axon::api::Task> = Api::namespaced(it.client.clone(), "default");
+    let task = from(json!({
+        "apiVersion": "axon.io/v1alpha1", "kind": "Task", "metadata": {"name": "t"},
+        "spec": {"type": "codex", "prompt": "do it", "credentials": {"type": "none"}},
+    }));
+    tasks.create(&PostParams::default(), &task).await.unwrap();
+    let request = http::Request::get("/apis/axon.io/v1alpha1/namespaces/default/tasks")
+        .header(
+            "accept",
+            "application/json;as=Table;v=v1;g=meta.k8s.io,application/json",
+        )
+        .body(Vec::new())
+        .unwrap();
+    let table: Value = it.client.request(request).await.unwrap();
+    let columns = table["columnDefinitions"].as_array().unwrap().iter();
+    let columns: Vec<_> = columns.map(|it| it["name"].as_str().unwrap()).collect();
+    assert_eq!(columns, ["Name", "Type", "Phase", "Reason", "Age"]);
+    let cells = table["rows"][0]["cells"].as_array().unwrap();
+    assert_eq!(
+        cells[..4],
+        [json!("t"), json!("codex"), Value::Null, Value::Null]
+    );
+    it.cluster.stop().await;
+}

@@ -8,6 +8,9 @@ use serde_json::json;
 use super::call::Call;
 use super::read::Page;
 use super::read::joined;
+use super::table;
+use super::table::Include;
+use crate::local::clock;
 use crate::local::store::Entry;
 
 /// The form that a client asked for.
@@ -15,6 +18,7 @@ use crate::local::store::Entry;
 pub(super) enum View {
     Full,
     Metadata,
+    Table(Include),
 }
 
 impl View {
@@ -22,6 +26,14 @@ impl View {
         let accept = call.headers.get(header::ACCEPT);
         let accept = accept.and_then(|it| it.to_str().ok()).unwrap_or_default();
         for wanted in accept.split(',') {
+            if wanted.contains("as=Table") && wanted.contains("v=v1") && !wanted.contains("v1beta1")
+            {
+                return Self::Table(match call.query.get("includeObject") {
+                    Some("None") => Include::Nothing,
+                    Some("Object") => Include::Object,
+                    _ => Include::Metadata,
+                });
+            }
             if wanted.contains("as=PartialObjectMetadata") {
                 return Self::Metadata;
             }
@@ -32,17 +44,21 @@ impl View {
         Self::Full
     }
 
-    pub(super) fn object(self, _: &Call, entry: &Entry) -> Bytes {
+    pub(super) fn object(self, call: &Call, entry: &Entry) -> Bytes {
         match self {
             Self::Full => entry.json.clone(),
-            Self::Metadata => metadata(&entry.object()).to_string().into(),
+            Self::Metadata | Self::Table(_) => self.value(call, entry.object()).to_string().into(),
         }
     }
 
-    pub(super) fn value(self, _: &Call, object: Value) -> Value {
+    pub(super) fn value(self, call: &Call, object: Value) -> Value {
         match self {
             Self::Full => object,
-            Self::Metadata => metadata(&object),
+            Self::Metadata => table::partial(&object),
+            Self::Table(include) => {
+                let meta = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
+                table::table(&call.resource, &[object], &meta, include, clock::now())
+            }
         }
     }
 
@@ -60,6 +76,11 @@ impl View {
                 call.resource.api_version(),
             ),
             Self::Metadata => ("PartialObjectMetadataList", "meta.k8s.io/v1".into()),
+            Self::Table(include) => {
+                let objects: Vec<_> = page.entries.iter().map(|it| it.object()).collect();
+                let table = table::table(&call.resource, &objects, &meta, include, clock::now());
+                return table.to_string().into();
+            }
         };
         let head = json!({"kind": kind, "apiVersion": api_version, "metadata": meta});
         joined(
@@ -67,12 +88,4 @@ impl View {
             page.entries.iter().map(|entry| self.object(call, entry)),
         )
     }
-}
-
-fn metadata(object: &Value) -> Value {
-    json!({
-        "kind": "PartialObjectMetadata",
-        "apiVersion": "meta.k8s.io/v1",
-        "metadata": object["metadata"],
-    })
 }
