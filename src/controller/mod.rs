@@ -9,6 +9,7 @@ mod events;
 mod images;
 mod leader;
 mod options;
+pub mod spawner;
 pub mod sync;
 mod task;
 
@@ -48,9 +49,10 @@ pub enum Error {
 /// Runs all controllers until `stop` is cancelled, then lets what is under way end.
 pub async fn run(client: Client, options: Options, stop: CancellationToken) -> Result<(), Error> {
     check_installed(&client, &options).await?;
-    let work = task::run(client, &options, stop.clone());
+    let tasks = task::run(client.clone(), &options, stop.clone());
+    let spawners = spawner::run(client, &options, stop.clone());
     tokio::select! {
-        () = work => {}
+        ((), ()) = futures::future::join(tasks, spawners) => {}
         // What is under way when the server is gone would wait for its answer for minutes.
         () = patience(&stop) => tracing::warn!("gave up waiting for requests that are under way"),
     }
