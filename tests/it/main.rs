@@ -12,5 +12,6 @@ mod repo;
 mod runner;
 mod server;
 mod supervise;
+mod spawner;
 mod sync;
 mod tidy;
