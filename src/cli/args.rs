@@ -70,6 +70,12 @@ pub enum Command {
     Apply(commands::apply::Options),
     /// Run the controllers against a cluster: Tasks become Jobs, work items become Tasks
     Controller(commands::controller::Options),
+    /// Check a configuration without a cluster: all problems, each with its place
+    Validate(commands::validate::Options),
+    /// Print the Kubernetes manifests that a configuration stands for
+    Render(commands::render::Options),
+    /// Print the JSON Schema of axon.yaml
+    Schema,
     /// Print the version
     Version(commands::version::Options),
 }

@@ -4,6 +4,7 @@ mod apply_text;
 pub mod args;
 pub mod commands;
 pub mod connect;
+pub mod diagnostics;
 pub mod exit;
 mod plan_text;
 pub mod source;

@@ -5,6 +5,7 @@ mod api_server;
 mod checkout;
 mod cluster;
 mod dev;
+mod cli;
 mod generated;
 mod git_server;
 mod plan_cli;

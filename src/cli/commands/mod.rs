@@ -4,6 +4,9 @@ pub mod apply;
 pub mod controller;
 pub mod dev;
 pub mod plan;
+pub mod render;
+pub mod schema;
+pub mod validate;
 pub mod version;
 
 use std::future::Future;
@@ -20,6 +23,9 @@ pub fn run(global: &Global, command: Command) -> Result<Exit, Failure> {
         Command::Dev(options) => block_on(dev::run(global, options)),
         Command::Plan(options) => block_on(plan::run(global, &options)),
         Command::Apply(options) => block_on(apply::run(global, &options)),
+        Command::Validate(options) => block_on(validate::run(&options)),
+        Command::Render(options) => block_on(render::run(global, &options)),
+        Command::Schema => Ok(schema::run()),
         Command::Version(options) => Ok(version::run(&options)),
     }
 }

@@ -11,6 +11,7 @@ use crate::model::Kind;
 use crate::model::repo_url::RepoUrl;
 use crate::model::spawner::Spawner;
 use crate::model::task;
+use crate::template::Template;
 
 use super::node::Node;
 use super::report::Report;
@@ -26,6 +27,7 @@ pub(super) fn check(kind: Kind, spec: &Node, holder: &Holder<'_>, report: &mut R
             typed(spec, &stand_ins, report).map(|spec: TaskSpec| task::validate(&spec))
         }
         Kind::TaskSpawner => {
+            check_templates(spec, report);
             let stand_ins = json!({
                 "when": {"cron": {"schedule": "@daily"}},
                 "taskTemplate": {"type": "claude-code", "credentials": {"type": "none"}},
@@ -73,5 +75,26 @@ fn check_workspace(spec: &Node, report: &mut Report<'_>) {
     };
     if let Err(error) = RepoUrl::parse(text) {
         report.error(mark, error.to_string());
+    }
+}
+
+fn check_templates(spec: &Node, report: &mut Report<'_>) {
+    for key in ["promptTemplate", "branch"] {
+        let text = spec.get("taskTemplate").and_then(|it| it.text_of(key));
+        let Some((text, mark)) = text else {
+            continue;
+        };
+        let Err(error) = Template::parse(text) else {
+            continue;
+        };
+        let fault = error.fault;
+        match report.inside(mark, text, error.line, error.column) {
+            Some(exact) => report.error(exact, format!("template: {fault}")),
+            None => {
+                let (line, column) = (error.line, error.column);
+                let message = format!("template, line {line}, column {column}: {fault}");
+                report.error(mark, message);
+            }
+        }
     }
 }

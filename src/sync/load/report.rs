@@ -35,12 +35,14 @@ impl<'a> Source<'a> {
         Self { path, text, lines }
     }
 
+    fn raw_line(&self, number: usize) -> Option<&'a str> {
+        let start = *self.lines.get(number.checked_sub(1)?)?;
+        self.text[start..].lines().next()
+    }
+
     /// A line, fit to be shown: cut, without control characters and without credentials in URLs.
     fn line(&self, number: usize) -> String {
-        let Some(&start) = self.lines.get(number.saturating_sub(1)) else {
-            return String::new();
-        };
-        let line = self.text[start..].lines().next().unwrap_or_default();
+        let line = self.raw_line(number).unwrap_or_default();
         let shown = line.chars().take(MAX_LINE);
         let shown = shown.map(|c| if c.is_control() { ' ' } else { c });
         without_credentials(&shown.collect::<String>())
@@ -78,6 +80,30 @@ impl<'a> Report<'a> {
             line: mark.line,
             column: mark.column,
         }
+    }
+
+    /// The place of a line and a column within the text that stands at `mark`, where what is written
+    /// there shows it: in a block, and on one line without escapes.
+    pub(super) fn inside(
+        &self,
+        mark: Mark,
+        text: &str,
+        line: usize,
+        column: usize,
+    ) -> Option<Mark> {
+        // A block begins at its first line that is not empty.
+        let empty = text.len() - text.trim_start_matches('\n').len();
+        let at = (mark.line + line).checked_sub(1 + empty)?;
+        let wanted = text.lines().nth(line.checked_sub(1)?)?;
+        let written = self.sources[mark.file].raw_line(at)?;
+        let written: String = written.chars().skip(mark.column - 1).collect();
+        let quote = usize::from(written.starts_with(['"', '\'']));
+        let as_written = written.get(quote..)?.starts_with(wanted);
+        as_written.then_some(Mark {
+            line: at,
+            column: mark.column + quote + column - 1,
+            ..mark
+        })
     }
 
     /// Whether another problem would still be told: what costs time to word can ask first.

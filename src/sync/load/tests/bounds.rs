@@ -49,9 +49,10 @@ fn depth() {
     check(&nested(65), "1:65 nested more than 64 levels deep");
     let message = "1:1 a document must be a map, got a list (begin the document with apiVersion: axon.io/v1alpha1 and kind: Config)";
     check(&nested(64), message);
-    let blocks: String = (0..70)
-        .map(|at| format!("{}a:\n", " ".repeat(at)))
-        .collect();
+    let mut blocks = String::new();
+    for at in 0..70 {
+        writeln!(blocks, "{}a:", " ".repeat(at)).unwrap();
+    }
     check(&blocks, "65:65 nested more than 64 levels deep");
 }
 
@@ -98,8 +99,10 @@ fn defaults_do_not_multiply_without_end() {
 
 #[test]
 fn problems_have_a_number() {
-    let keys = (0..20_000).map(|at| format!("k{at}: 1\n"));
-    let yaml = format!("{HEAD}{}", keys.collect::<String>());
+    let mut yaml = HEAD.to_owned();
+    for at in 0..20_000 {
+        writeln!(yaml, "k{at}: 1").unwrap();
+    }
     let told = load(&snapshot(&[("axon.yaml", &yaml)])).unwrap_err();
     assert_eq!(told.len(), MAX_DIAGNOSTICS + 1);
     assert_eq!(

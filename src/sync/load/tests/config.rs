@@ -1,4 +1,5 @@
 //! What entries mean, and what they need.
+#![expect(clippy::too_many_lines, reason = "tables of input and answer")]
 
 use crate::model::Desired;
 use crate::model::object::DesiredSet;

@@ -1,4 +1,5 @@
 //! Plain manifests.
+#![expect(clippy::too_many_lines, reason = "tables of input and answer")]
 
 use super::check;
 

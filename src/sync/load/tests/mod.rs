@@ -4,6 +4,7 @@ mod bounds;
 mod config;
 mod manifests;
 mod schema;
+mod templates;
 mod yaml;
 
 use crate::model::Diagnostic;

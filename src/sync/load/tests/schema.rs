@@ -1,4 +1,5 @@
 //! Unknown keys, types, choices: what a schema can tell.
+#![expect(clippy::too_many_lines, reason = "tables of input and answer")]
 
 use super::check;
 use super::check_config;

@@ -1,4 +1,5 @@
 //! YAML itself.
+#![expect(clippy::too_many_lines, reason = "tables of input and answer")]
 
 use super::check;
 use super::check_config;
