@@ -113,17 +113,17 @@ impl Cluster {
         let server = Server::new(Arc::clone(&store), logs.clone(), stop.clone());
         let prepared = server.prepare().await;
         prepared.map_err(|error| Error::Prepare(error.message))?;
-        let tasks = vec![tokio::spawn(server.clone().collect_garbage())];
+        let mut tasks = vec![tokio::spawn(server.clone().collect_garbage())];
+        let kubeconfig = options.dir.join("kubeconfig");
+        if options.listen {
+            tasks.push(listen(&server, &kubeconfig, &stop).await?);
+        }
         let client = kube::Client::new(server.clone(), "default");
         let stop_work = CancellationToken::new();
         let mut work = vec![tokio::spawn(jobs::run(client.clone(), stop_work.clone()))];
         if let Some(node) = options.node {
             let node = node.options(&options.dir, &logs);
             work.push(tokio::spawn(run_node(client, node, stop_work.clone())));
-        let mut tasks = vec![tokio::spawn(server.clone().collect_garbage())];
-        let kubeconfig = options.dir.join("kubeconfig");
-        if options.listen {
-            tasks.push(listen(&server, &kubeconfig, &stop).await?);
         }
         Ok(Self {
             server,
@@ -189,6 +189,8 @@ async fn run_node(client: kube::Client, options: runner::Options, stop: Cancella
         let cause = std::error::Error::source(&error).map(ToString::to_string);
         tracing::error!(%error, cause, "Pods cannot run");
     }
+}
+
 /// Serves HTTPS on a free port, and writes the kubeconfig that leads there.
 async fn listen(
     server: &Server,

@@ -43,7 +43,14 @@ impl Place {
     }
 
     fn git(&self, args: &[&str]) {
-        assert!(git_server::command().current_dir(&self.work).args(args).status().unwrap().success());
+        assert!(
+            git_server::command()
+                .current_dir(&self.work)
+                .args(args)
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 
     /// Commits this `axon.yaml`.
@@ -58,7 +65,14 @@ impl Place {
         let file = self.bin().join("agent");
         fs::create_dir_all(self.bin()).unwrap();
         let runs = self.runs_file();
-        fs::write(&file, format!("#!/bin/sh\nset -eu\necho \"$1\" >>{}\n{script}", runs.display())).unwrap();
+        fs::write(
+            &file,
+            format!(
+                "#!/bin/sh\nset -eu\necho \"$1\" >>{}\n{script}",
+                runs.display()
+            ),
+        )
+        .unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
@@ -79,7 +93,11 @@ impl Place {
     fn axon(&self, args: &[&str]) -> Command {
         let path = format!("{}:{}", self.bin().display(), inherited_path());
         let mut command = Command::new(env!("CARGO_BIN_EXE_axon"));
-        command.args(args).env("PATH", path).current_dir(self.dir.path()).stdin(Stdio::null());
+        command
+            .args(args)
+            .env("PATH", path)
+            .current_dir(self.dir.path())
+            .stdin(Stdio::null());
         command
     }
 
@@ -87,7 +105,10 @@ impl Place {
     fn once(&self, more: &[&str]) -> Output {
         let mut args = vec!["dev", "--once", "app"];
         args.extend(more);
-        self.axon(&args).env("AXON_CANARY", CANARY).output().unwrap()
+        self.axon(&args)
+            .env("AXON_CANARY", CANARY)
+            .output()
+            .unwrap()
     }
 }
 
@@ -128,7 +149,11 @@ impl Running {
     fn exit_code(&mut self) -> Option<i32> {
         let mut code = None;
         await_that("the program ends", || {
-            self.0.try_wait().unwrap().map(|status| code = status.code()).is_some()
+            self.0
+                .try_wait()
+                .unwrap()
+                .map(|status| code = status.code())
+                .is_some()
         });
         code
     }
@@ -160,7 +185,13 @@ fn a_task_runs_to_its_outputs_and_never_again() {
     let first = place.once(&[]);
     let (out, err) = (text(&first.stdout), text(&first.stderr));
     assert_eq!(first.status.code(), Some(0), "{out}{err}");
-    for expected in ["Task/fix  Succeeded", "branch: axon/fix", "commit: ", "wrote work.txt", "answer: 42"] {
+    for expected in [
+        "Task/fix  Succeeded",
+        "branch: axon/fix",
+        "commit: ",
+        "wrote work.txt",
+        "answer: 42",
+    ] {
         assert!(out.contains(expected), "{expected} is missing:\n{out}{err}");
     }
     assert_eq!(place.runs(), ["mend it"]);
@@ -193,7 +224,10 @@ fn a_failing_agent_fails_the_command_and_says_why() {
     let output = place.once(&[]);
     let out = text(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{out}");
-    assert!(out.contains("Failed") && out.contains("the model is on holiday"), "{out}");
+    assert!(
+        out.contains("Failed") && out.contains("the model is on holiday"),
+        "{out}"
+    );
     assert!(out.contains('3'), "the exit code is missing: {out}");
 }
 
@@ -201,7 +235,9 @@ fn a_failing_agent_fails_the_command_and_says_why() {
 fn no_secret_is_told() {
     let place = Place::new();
     place.agent("echo \"key: $CODEX_API_KEY\"\necho \"$CODEX_API_KEY\" >&2\nprintf 'k: %s\\n' \"$CODEX_API_KEY\" >>\"$AXON_RESULTS_FILE\"\nexit 1\n");
-    let config = config("  fix: {prompt: x, type: codex, credentials: {type: api-key, secretRef: {name: codex}}}\n");
+    let config = config(
+        "  fix: {prompt: x, type: codex, credentials: {type: api-key, secretRef: {name: codex}}}\n",
+    );
     place.commit(&config);
     let output = place.once(&["--secret", "codex=CODEX_API_KEY:AXON_CANARY", "-vv"]);
     let told = text(&output.stdout) + &text(&output.stderr);
@@ -221,7 +257,10 @@ fn files(dir: &Path) -> Vec<PathBuf> {
         let path = entry.unwrap().path();
         if path.is_dir() {
             found.extend(files(&path));
-        } else if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("codex")) {
+        } else if path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with("codex"))
+        {
             found.push(path);
         }
     }
@@ -232,10 +271,23 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 fn killed_in_the_middle_nothing_is_left_and_nothing_runs_twice() {
     let place = Place::new();
     let pid_file = place.dir.path().join("pid");
-    place.agent(&format!("echo $$ >{}\nexec sleep 600\n", pid_file.display()));
+    place.agent(&format!(
+        "echo $$ >{}\nexec sleep 600\n",
+        pid_file.display()
+    ));
     place.commit(&config("  fix: {prompt: x}\n"));
-    let mut running = Running(place.axon(&["dev", "app"]).stderr(Stdio::null()).spawn().unwrap());
-    let agent_pid = || fs::read_to_string(&pid_file).ok().filter(|text| text.ends_with('\n'));
+    let mut running = Running(
+        place
+            .axon(&["dev", "app"])
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap(),
+    );
+    let agent_pid = || {
+        fs::read_to_string(&pid_file)
+            .ok()
+            .filter(|text| text.ends_with('\n'))
+    };
     await_that("the agent runs", || agent_pid().is_some());
     running.signal(Signal::SIGKILL);
     running.exit_code();
@@ -244,7 +296,12 @@ fn killed_in_the_middle_nothing_is_left_and_nothing_runs_twice() {
 
     let output = place.once(&[]);
     let out = text(&output.stdout);
-    assert_eq!(output.status.code(), Some(1), "{out}{}", text(&output.stderr));
+    assert_eq!(
+        output.status.code(),
+        Some(1),
+        "{out}{}",
+        text(&output.stderr)
+    );
     assert!(out.contains("Task/fix  Failed  NodeLost"), "{out}");
     assert_eq!(place.runs(), ["x"], "it ran again");
 }
@@ -253,10 +310,23 @@ fn killed_in_the_middle_nothing_is_left_and_nothing_runs_twice() {
 fn ctrl_c_ends_it_and_the_agent() {
     let place = Place::new();
     let pid_file = place.dir.path().join("pid");
-    place.agent(&format!("echo $$ >{}\nexec sleep 600\n", pid_file.display()));
+    place.agent(&format!(
+        "echo $$ >{}\nexec sleep 600\n",
+        pid_file.display()
+    ));
     place.commit(&config("  fix: {prompt: x}\n"));
-    let mut running = Running(place.axon(&["dev", "app"]).stderr(Stdio::null()).spawn().unwrap());
-    let agent_pid = || fs::read_to_string(&pid_file).ok().filter(|text| text.ends_with('\n'));
+    let mut running = Running(
+        place
+            .axon(&["dev", "app"])
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap(),
+    );
+    let agent_pid = || {
+        fs::read_to_string(&pid_file)
+            .ok()
+            .filter(|text| text.ends_with('\n'))
+    };
     await_that("the agent runs", || agent_pid().is_some());
     running.signal(Signal::SIGINT);
     assert_eq!(running.exit_code(), Some(0));
@@ -274,8 +344,13 @@ fn a_commit_behind_a_git_url_is_applied() {
     let args = ["dev", &url, "--unconfined", "--interval", "1s"];
     let mut running = Running(place.axon(&args).stderr(Stdio::null()).spawn().unwrap());
     await_that("the first task runs", || place.runs() == ["first"]);
-    repo.commit(&[("axon.yaml", &config("  one: {prompt: first}\n  two: {prompt: second}\n"))]);
-    await_that("the second task runs", || place.runs() == ["first", "second"]);
+    repo.commit(&[(
+        "axon.yaml",
+        &config("  one: {prompt: first}\n  two: {prompt: second}\n"),
+    )]);
+    await_that("the second task runs", || {
+        place.runs() == ["first", "second"]
+    });
     running.signal(Signal::SIGINT);
     assert_eq!(running.exit_code(), Some(0));
 }
@@ -285,12 +360,24 @@ fn a_saved_file_is_applied() {
     let place = Place::new();
     place.agent(COMMITS);
     place.commit(&config("  one: {prompt: first}\n"));
-    let mut running = Running(place.axon(&["dev", "app"]).stderr(Stdio::null()).spawn().unwrap());
+    let mut running = Running(
+        place
+            .axon(&["dev", "app"])
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap(),
+    );
     await_that("the first task runs", || place.runs() == ["first"]);
     let file = place.work.join("axon.yaml");
     fs::write(&file, "tasks: [broken").unwrap();
-    fs::write(&file, config("  one: {prompt: first}\n  two: {prompt: second}\n")).unwrap();
-    await_that("the second task runs", || place.runs() == ["first", "second"]);
+    fs::write(
+        &file,
+        config("  one: {prompt: first}\n  two: {prompt: second}\n"),
+    )
+    .unwrap();
+    await_that("the second task runs", || {
+        place.runs() == ["first", "second"]
+    });
     running.signal(Signal::SIGTERM);
     assert_eq!(running.exit_code(), Some(0));
 }
@@ -303,7 +390,9 @@ fn what_is_missing_is_said() {
     let stderr = fs::File::create(&told).unwrap();
     let mut running = Running(place.axon(&["dev", "app"]).stderr(stderr).spawn().unwrap());
     let says = |what: &str| fs::read_to_string(&told).unwrap().contains(what);
-    await_that("the missing agent is told", || says("ImagePullFailed") && says("no program \"agent\" on PATH"));
+    await_that("the missing agent is told", || {
+        says("ImagePullFailed") && says("no program \"agent\" on PATH")
+    });
     running.signal(Signal::SIGINT);
     assert_eq!(running.exit_code(), Some(0));
     // It appears, and the Task runs after all.
@@ -323,22 +412,45 @@ fn what_cannot_work_is_refused_with_a_hint() {
             assert!(err.contains(part), "{args:?}: {part} is missing:\n{err}");
         }
     };
-    check(&["dev", "https://example.com/a.git"], 1, &["without isolation", "--unconfined"]);
+    check(
+        &["dev", "https://example.com/a.git"],
+        1,
+        &["without isolation", "--unconfined"],
+    );
     check(&["dev", "no/such/dir"], 1, &["no/such/dir"]);
-    check(&["dev", "https://bob:hunter2@example.com/a.git"], 1, &["example.com"]);
+    check(
+        &["dev", "https://bob:hunter2@example.com/a.git"],
+        1,
+        &["example.com"],
+    );
     check(&["dev", "--secret", "x"], 64, &["NAME=KEY"]);
-    check(&["dev", "--secret", "x=AXON_NOT_SET"], 64, &["AXON_NOT_SET"]);
-    let output = place.axon(&["dev", "https://bob:hunter2@example.com/a.git"]).output().unwrap();
+    check(
+        &["dev", "--secret", "x=AXON_NOT_SET"],
+        64,
+        &["AXON_NOT_SET"],
+    );
+    let output = place
+        .axon(&["dev", "https://bob:hunter2@example.com/a.git"])
+        .output()
+        .unwrap();
     assert!(!text(&output.stderr).contains("hunter2"));
 
     fs::write(place.work.join("axon.yaml"), "kind: Config\n").unwrap();
     let broken = place.once(&["--ephemeral"]);
     assert_eq!(broken.status.code(), Some(1), "{}", text(&broken.stderr));
-    assert!(text(&broken.stderr).contains("axon.yaml:1"), "{}", text(&broken.stderr));
+    assert!(
+        text(&broken.stderr).contains("axon.yaml:1"),
+        "{}",
+        text(&broken.stderr)
+    );
 
     fs::remove_dir_all(place.work.join(".axon")).unwrap();
     fs::write(place.work.join(".axon"), "in the way").unwrap();
     let blocked = place.once(&[]);
     assert_eq!(blocked.status.code(), Some(1));
-    assert!(text(&blocked.stderr).contains(".axon"), "{}", text(&blocked.stderr));
+    assert!(
+        text(&blocked.stderr).contains(".axon"),
+        "{}",
+        text(&blocked.stderr)
+    );
 }

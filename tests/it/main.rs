@@ -3,16 +3,16 @@
 
 mod api_server;
 mod checkout;
+mod cli;
 mod cluster;
 mod dev;
-mod cli;
 mod generated;
 mod git_server;
 mod plan_cli;
 mod repo;
 mod runner;
 mod server;
-mod supervise;
 mod spawner;
+mod supervise;
 mod sync;
 mod tidy;

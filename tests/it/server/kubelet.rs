@@ -11,7 +11,7 @@ use super::Context;
 use super::eventually;
 
 /// The Pod of the Job `job`, once the Job controller has made it.
-pub async fn pod_of(context: &Context, job: &str) -> Pod {
+pub(crate) async fn pod_of(context: &Context, job: &str) -> Pod {
     let pods: Api<Pod> = context.api();
     let selector = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={job}"));
     eventually("a Pod of the Job", || async {
@@ -21,13 +21,13 @@ pub async fn pod_of(context: &Context, job: &str) -> Pod {
 }
 
 /// Writes that the agent's container runs.
-pub async fn starts(context: &Context, pod: &Pod) {
+pub(crate) async fn starts(context: &Context, pod: &Pod) {
     let state = json!({"running": {"startedAt": "2026-01-01T00:00:05Z"}});
     write(context, pod, "Running", &state).await;
 }
 
 /// Writes that the agent's container has ended with `code` and `message`.
-pub async fn ends(context: &Context, pod: &Pod, code: i32, message: &str) {
+pub(crate) async fn ends(context: &Context, pod: &Pod, code: i32, message: &str) {
     let state = json!({"terminated": {
         "exitCode": code,
         "reason": if code == 0 { "Completed" } else { "Error" },

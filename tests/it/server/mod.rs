@@ -17,29 +17,29 @@ use kube::api::PostParams;
 
 use axon::local;
 
-pub mod kubelet;
+pub(crate) mod kubelet;
 
 /// How long any condition may take to come true.
-pub const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// What a test is given: a client, and a namespace that is its own.
-pub struct Context {
-    pub client: Client,
-    pub namespace: String,
-    pub server: Kind,
+pub(crate) struct Context {
+    pub(crate) client: Client,
+    pub(crate) namespace: String,
+    pub(crate) server: Kind,
     // Kept until the test ends.
     _embedded: Option<(local::Cluster, tempfile::TempDir)>,
 }
 
 /// Which server a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     Embedded,
     Real,
 }
 
 impl Context {
-    pub fn api<K>(&self) -> Api<K>
+    pub(crate) fn api<K>(&self) -> Api<K>
     where
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>,
         K::DynamicType: Default,
@@ -49,7 +49,7 @@ impl Context {
 }
 
 /// Runs `test` on the server `kind`.
-pub fn run<F, T>(kind: Kind, test: F)
+pub(crate) fn run<F, T>(kind: Kind, test: F)
 where
     F: FnOnce(Context) -> T,
     T: Future<Output = ()>,
@@ -142,7 +142,7 @@ async fn create_namespace(context: &Context) {
 }
 
 /// Awaits that `probe` gives a value, asking again until [`DEADLINE`].
-pub async fn eventually<T, F>(what: &str, mut probe: impl FnMut() -> F) -> T
+pub(crate) async fn eventually<T, F>(what: &str, mut probe: impl FnMut() -> F) -> T
 where
     F: Future<Output = Option<T>>,
 {
