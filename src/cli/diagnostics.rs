@@ -6,6 +6,7 @@ use std::path::Path;
 use anstyle::AnsiColor;
 use anstyle::Style;
 
+use crate::cli::text_diff::visible;
 use crate::cli::ui;
 use crate::model::Diagnostic;
 use crate::model::problem::Severity;
@@ -80,13 +81,6 @@ fn text(diagnostic: &Diagnostic, base: Option<&Path>) -> String {
     text
 }
 
-/// Text of a file that a terminal is shown: nothing in it moves the cursor.
-fn visible(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use crate::model::RepoPath;
@@ -132,12 +126,12 @@ mod tests {
     #[test]
     fn a_column_beyond_what_is_shown_has_no_mark() {
         check(
-            &diagnostic("x\u{1b}[2J", 300),
+            &diagnostic("x", 300),
             None,
             "error: unknown key \"promt\"
   --> axon.yaml:12:300
    |
-12 | x [2J
+12 | x
    | 
    hint: did you mean \"prompt\"?
 ",
@@ -149,7 +143,7 @@ mod tests {
         let mut warning = diagnostic("", 1);
         warning.severity = Severity::Warning;
         let error = diagnostic("", 1);
-        assert_eq!(count(&[error.clone()]), "1 error");
+        assert_eq!(count(std::slice::from_ref(&error)), "1 error");
         assert_eq!(
             count(&[error.clone(), warning.clone(), error]),
             "2 errors and 1 warning"

@@ -7,13 +7,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::ui;
+use crate::cli::diagnostics;
 use crate::cli::ui::Failure;
-use crate::model::Diagnostic;
 use crate::model::RepoPath;
 use crate::model::Secret;
 use crate::model::Snapshot;
-use crate::model::problem::Severity;
 use crate::repo::Access;
 use crate::repo::Location;
 use crate::repo::Reference;
@@ -115,27 +113,18 @@ impl Source {
 pub fn loaded(snapshot: &Snapshot) -> Result<Loaded, Failure> {
     match load(snapshot) {
         Ok(loaded) => {
-            print(&loaded.warnings);
+            diagnostics::print(&loaded.warnings, None);
             Ok(loaded)
         }
         Err(problems) => {
-            print(&problems);
-            let errors = problems
-                .iter()
-                .filter(|it| it.severity == Severity::Error)
-                .count();
-            let word = if errors == 1 { "error" } else { "errors" };
-            Err(Failure::plain(format!(
-                "cannot load \"{}\": {errors} {word}",
-                snapshot.root
-            )))
+            diagnostics::print(&problems, None);
+            let message = format!(
+                "\"{}\" has {}",
+                snapshot.root,
+                diagnostics::count(&problems)
+            );
+            Err(Failure::plain(message))
         }
-    }
-}
-
-fn print(diagnostics: &[Diagnostic]) {
-    for it in diagnostics {
-        ui::diagnostic(it);
     }
 }
 

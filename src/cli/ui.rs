@@ -11,9 +11,6 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::args::Color;
 use crate::cli::exit::Exit;
-use crate::cli::text_diff::visible;
-use crate::model::Diagnostic;
-use crate::model::problem::Severity;
 
 /// Headings of errors.
 pub const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -100,29 +97,6 @@ pub fn error(failure: &Failure) {
     }
     if let Some(hint) = &failure.hint {
         writeln!(text, "{HINT}hint{HINT:#}: {hint}").ok();
-    }
-    note_raw(&text);
-}
-
-/// Prints to stderr what is wrong with a file: the place, the line, and what can be done.
-pub fn diagnostic(diagnostic: &Diagnostic) {
-    let (style, word) = match diagnostic.severity {
-        Severity::Error => (ERROR, "error"),
-        Severity::Warning => (WARNING, "warning"),
-    };
-    let Diagnostic {
-        place,
-        message,
-        hint,
-        severity: _,
-        line_text,
-    } = diagnostic;
-    let mut text = format!("{style}{word}{style:#}: {place}: {}\n", visible(message));
-    if !line_text.is_empty() {
-        writeln!(text, "  | {}", visible(line_text)).ok();
-    }
-    if let Some(hint) = hint {
-        writeln!(text, "  {HINT}hint{HINT:#}: {}", visible(hint)).ok();
     }
     note_raw(&text);
 }

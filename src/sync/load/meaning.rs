@@ -88,13 +88,12 @@ fn check_templates(spec: &Node, report: &mut Report<'_>) {
             continue;
         };
         let fault = error.fault;
-        match report.inside(mark, text, error.line, error.column) {
-            Some(exact) => report.error(exact, format!("template: {fault}")),
-            None => {
-                let (line, column) = (error.line, error.column);
-                let message = format!("template, line {line}, column {column}: {fault}");
-                report.error(mark, message);
-            }
+        if let Some(exact) = report.inside(mark, text, error.line, error.column) {
+            report.error(exact, format!("template: {fault}"));
+        } else {
+            let (line, column) = (error.line, error.column);
+            let message = format!("template, line {line}, column {column}: {fault}");
+            report.error(mark, message);
         }
     }
 }
