@@ -12,7 +12,7 @@ use crate::model::plan::Applied;
 use crate::sync::Refusal;
 
 pub(super) fn diagnostics(problems: &[Diagnostic]) {
-    problems.iter().for_each(ui::diagnostic);
+    crate::cli::diagnostics::print(problems, None);
 }
 
 pub(super) fn plan(plan: &Plan) {
