@@ -6,6 +6,7 @@ use std::sync::Mutex;
 
 use axon::cluster::Cluster;
 use axon::cluster::Error;
+use axon::cluster::Object;
 use axon::cluster::Resource;
 use axon::model::Kind;
 use axon::model::Namespace;
@@ -88,7 +89,7 @@ async fn a_list_is_read_page_by_page_and_anew_when_it_expired() {
         .list(TASKS, "axon.io/sync=app")
         .await
         .unwrap();
-    let names: Vec<&str> = objects.iter().map(|it| it.name()).collect();
+    let names: Vec<&str> = objects.iter().map(Object::name).collect();
     assert_eq!(names, ["a", "b"]);
     let base = "/apis/axon.io/v1alpha1/namespaces/agents/tasks?limit=5000&labelSelector=axon.io%2Fsync%3Dapp";
     assert_eq!(
