@@ -15,4 +15,5 @@ mod server;
 mod spawner;
 mod supervise;
 mod sync;
+mod task;
 mod tidy;
