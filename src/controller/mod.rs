@@ -74,6 +74,8 @@ pub async fn run_elected(
     identity: String,
     stop: CancellationToken,
 ) -> Result<(), Error> {
+    // Before waiting for a turn: a wrong address or a missing installation is no reason to wait.
+    check_installed(&client, &options).await?;
     let mut candidate = Candidate::new(&client, namespace, identity);
     while candidate.elected(&stop).await {
         let term = stop.child_token();
@@ -84,7 +86,7 @@ pub async fn run_elected(
         };
         term.cancel();
         let ended = match ended {
-            Some(ended) => ended,
+            Some(early) => early,
             None => work.await,
         };
         candidate.release().await;
