@@ -119,7 +119,7 @@ pub fn loaded(snapshot: &Snapshot) -> Result<Loaded, Failure> {
         Err(problems) => {
             diagnostics::print(&problems, None);
             let message = format!(
-                "\"{}\" has {}",
+                "cannot load \"{}\": {}",
                 snapshot.root,
                 diagnostics::count(&problems)
             );
