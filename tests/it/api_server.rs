@@ -943,3 +943,32 @@ async fn tables_show_printer_columns() {
     );
     it.cluster.stop().await;
 }
+
+#[tokio::test]
+async fn kubectl_learns_what_it_needs_before_it_applies() {
+    let it = start().await;
+    with_widgets(&it.client).await;
+    let get = async |path: &str| -> Value {
+        let request = http::Request::get(path).body(Vec::new()).unwrap();
+        it.client.request(request).await.unwrap()
+    };
+    let index = get("/openapi/v3").await;
+    let url = index["paths"]["apis/test.io/v1"]["serverRelativeURL"]
+        .as_str()
+        .unwrap();
+    let document = get(url).await;
+    let schema = &document["components"]["schemas"]["io.test.v1.Widget"];
+    assert_eq!(
+        schema["x-kubernetes-group-version-kind"][0]["kind"],
+        "Widget"
+    );
+    assert_eq!(
+        schema["properties"]["spec"]["properties"]["size"]["type"],
+        "integer"
+    );
+    let core = get("/openapi/v3/api/v1").await;
+    let patch = &core["paths"]["/api/v1/namespaces/{name}"]["patch"];
+    let parameters = patch["parameters"].as_array().unwrap();
+    assert!(parameters.iter().any(|it| it["name"] == "fieldValidation"));
+    it.cluster.stop().await;
+}

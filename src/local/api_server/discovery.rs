@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::Inner;
 use super::error::ApiError;
+use super::openapi;
 use super::reply;
 use super::reply::Reply;
 use super::resource::Resource;
@@ -35,6 +36,8 @@ pub(super) fn answer(server: &Inner, method: &Method, path: &str, headers: &Head
         ["api"] => Some(json!({"kind": "APIVersions", "versions": ["v1"]})),
         ["apis"] => Some(groups(server)),
         ["apis", name] => group(server, name),
+        ["openapi", "v3"] => Some(openapi::index(server)),
+        ["openapi", "v3", place @ ..] => openapi::document(server, &place.join("/")),
         ["api", "v1"] => resources(server, "", "v1"),
         ["apis", group, version] => resources(server, group, version),
         _ => None,

@@ -13,6 +13,7 @@ mod error;
 mod gc;
 pub(super) mod listener;
 mod object;
+mod openapi;
 mod patch;
 mod pod_log;
 mod read;
