@@ -72,7 +72,7 @@ fn what_cannot_be_read_exits_1_with_place_and_cause() {
     check(
         &["plan", "broken.yaml"],
         1,
-        &["broken.yaml:", "error: \"broken.yaml\" has 2 errors"],
+        &["broken.yaml:", "error: cannot load \"broken.yaml\""],
     );
     check(
         &["plan", "https://bob:CANARY@example.invalid/x"],
