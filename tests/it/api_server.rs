@@ -529,6 +529,7 @@ fn applied(name: &str, spec: Value) -> Patch<Value> {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story of two managers")]
 async fn apply_creates_shares_conflicts_and_removes() {
     let it = start().await;
     let widgets = with_widgets(&it.client).await;
@@ -847,6 +848,7 @@ async fn https_serves_nothing_without_certificate_or_token() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story of a log")]
 async fn logs_are_read_followed_and_cut() {
     let it = start().await;
     let pods: Api<k8s_openapi::api::core::v1::Pod> = Api::namespaced(it.client.clone(), "default");

@@ -1,4 +1,4 @@
-//! The part of JSONPath that printer columns use.
+//! The part of `JSONPath` that printer columns use.
 
 use serde_json::Value;
 
@@ -135,7 +135,7 @@ mod tests {
         });
         let check = |path: &str, expected: Option<Value>| {
             let found = super::find(&object, path);
-            let found = found.map(|it| Value::from_iter(it.into_iter().cloned()));
+            let found = found.map(|it| it.into_iter().cloned().collect::<Value>());
             assert_eq!(found, expected, "{path}");
         };
         check(".status.conditions[-1:].type", Some(json!(["B"])));
