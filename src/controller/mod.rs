@@ -30,6 +30,7 @@ pub use images::Images;
 pub use images::InvalidImage;
 pub use images::PullPolicy;
 pub use options::Options;
+pub use task::waits_for_a_person;
 
 /// How long work that is under way may take to end.
 const DRAIN: Duration = Duration::from_secs(10);

@@ -39,6 +39,8 @@ use super::options::Options;
 use crate::api::Task;
 use crate::api::Workspace;
 
+pub use reason::waits_for_a_person;
+
 /// Tasks that are worked on at once: enough to hide the API server's latency.
 const CONCURRENCY: u16 = 32;
 

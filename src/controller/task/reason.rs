@@ -19,6 +19,12 @@ pub(super) enum Waiting {
     Cloning,
 }
 
+/// Whether a Task that waits for this `reason` (of its condition `Started`) waits until a person
+/// does something.
+pub fn waits_for_a_person(reason: &str) -> bool {
+    Waiting::parse(reason).is_some_and(Waiting::is_for_a_person)
+}
+
 impl Waiting {
     const ALL: [Self; 10] = [
         Self::WorkspaceNotFound,
@@ -32,6 +38,20 @@ impl Waiting {
         Self::ImagePullFailed,
         Self::Cloning,
     ];
+
+    /// Whether it stays as it is until a person does something.
+    fn is_for_a_person(self) -> bool {
+        match self {
+            Self::WorkspaceNotFound
+            | Self::WorkspaceInvalid
+            | Self::SecretNotFound
+            | Self::SecretKeyMissing
+            | Self::JobRefused
+            | Self::Unschedulable
+            | Self::ImagePullFailed => true,
+            Self::Starting | Self::PodPending | Self::Cloning => false,
+        }
+    }
 
     pub(super) fn as_str(self) -> &'static str {
         match self {

@@ -2,6 +2,8 @@
 //!
 //! One task per Pod. It alone writes the Pod's status; its containers tell it what happens.
 
+mod pull;
+
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,6 +103,10 @@ pub(super) async fn look_after(
         worker.look(Seen::Present(worker.pod.clone()));
         worker.live().await;
     }
+    if worker.is_stopping && !worker.progress.begun && !worker.is_gone {
+        // Nothing of it ever ran: the next node takes it up.
+        return;
+    }
     if progress.is_some() && !worker.is_gone && worker.progress.phase().is_final() {
         let _ = worker.write().await;
     }
@@ -126,7 +132,8 @@ impl Worker {
             }
         };
         let Ok(_permit) = permit else { return };
-        if self.schedule().await.is_err() || !self.make_volumes().await {
+        if self.schedule().await.is_err() || !self.find_images().await || !self.make_volumes().await
+        {
             return self.settle();
         }
         let spec = self.pod.spec.clone().unwrap_or_default();

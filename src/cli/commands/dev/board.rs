@@ -10,6 +10,7 @@ use crate::api::Task;
 use crate::api::TaskSpawner;
 use crate::api::task::TaskPhase;
 use crate::api::task::TaskStatus;
+use crate::controller;
 use crate::model::ObjectName;
 
 /// What is known of the Tasks and spawners of one namespace.
@@ -64,6 +65,16 @@ impl Board {
             && self.spawners.values().all(has_looked)
     }
 
+    /// Whether nothing goes on until a person does something.
+    pub(super) fn is_stuck(&self) -> bool {
+        let mut open = self
+            .tasks
+            .values()
+            .filter(|task| !is_finished(task))
+            .peekable();
+        open.peek().is_some() && open.all(waits_for_a_person)
+    }
+
     /// Whether all Tasks succeeded and all spawners work.
     pub(super) fn is_success(&self) -> bool {
         self.tasks
@@ -99,6 +110,14 @@ fn phase(task: &Task) -> Option<TaskPhase> {
 
 fn is_finished(task: &Task) -> bool {
     matches!(phase(task), Some(TaskPhase::Succeeded | TaskPhase::Failed))
+}
+
+fn waits_for_a_person(task: &Task) -> bool {
+    let last = task
+        .status
+        .as_ref()
+        .and_then(|status| status.conditions.last());
+    last.is_some_and(|it| it.type_ == "Started" && controller::waits_for_a_person(&it.reason))
 }
 
 /// Phase, and why it is what it is where that is not plain.

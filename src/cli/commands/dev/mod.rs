@@ -14,6 +14,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::api::core::v1 as core;
@@ -25,6 +26,7 @@ use kube::runtime::watcher;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tokio::sync::Notify;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::Task;
@@ -51,11 +53,15 @@ use crate::model::plan::Action;
 
 pub use options::Options;
 
+/// With `--once`, Tasks that wait for a person for this long are not waited for: longer than an object
+/// of the same sync takes to be seen.
+const STUCK: Duration = Duration::from_secs(5);
+
 pub async fn run(global: &Global, options: Options) -> Result<Exit, Failure> {
     let secrets = Secrets::read(&options.secrets)?;
     let source = Source::find(&options)?;
     confine(&source, options.unconfined)?;
-    let state = source.state_dir();
+    let state = source.state_dir()?;
     let table = agents::Table::new(&state, source.folder(), path_folders())?;
     let controllers = controller::Options {
         images: table.images.clone(),
@@ -158,7 +164,11 @@ impl Session {
             return if exit == Exit::Ok { Exit::Error } else { exit };
         }
         while !self.board.borrow().is_settled(&self.declared.borrow()) {
-            changed.notified().await;
+            let is_stuck = self.board.borrow().is_stuck();
+            tokio::select! {
+                () = changed.notified() => {}
+                () = sleep(STUCK), if is_stuck => break,
+            }
         }
         let board = self.board.borrow();
         ui::out(board.outcome());

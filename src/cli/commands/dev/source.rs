@@ -65,9 +65,12 @@ impl Source {
         self.repository.directory()
     }
 
-    /// Where the embedded cluster keeps its state.
-    pub(super) fn state_dir(&self) -> PathBuf {
-        self.folder().unwrap_or(Path::new(".")).join(STATE)
+    /// Where the embedded cluster keeps its state: absolute, because containers have directories of
+    /// their own.
+    pub(super) fn state_dir(&self) -> Result<PathBuf, Failure> {
+        let state = self.folder().unwrap_or(Path::new(".")).join(STATE);
+        std::path::absolute(&state)
+            .map_err(|error| Failure::new(format!("cannot use \"{}\"", state.display()), &error))
     }
 
     /// What makes the loop look again; nothing with `--once`.
