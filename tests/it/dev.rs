@@ -21,7 +21,7 @@ use crate::git_server::GitRepo;
 use crate::git_server::GitServer;
 
 /// How long any condition may take to come true.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 /// A value that must appear nowhere.
 const CANARY: &str = "canary-5f1c-secret-value";
 

@@ -57,9 +57,13 @@ fn examples() -> Vec<PathBuf> {
     while let Some(dir) = dirs.pop() {
         for entry in fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() {
+            // State of `axon dev` may lie there.
+            let is_hidden = path
+                .file_name()
+                .is_some_and(|it| it.to_string_lossy().starts_with('.'));
+            if path.is_dir() && !is_hidden {
                 dirs.push(path);
-            } else if path.extension().is_some_and(|it| it == "yaml") {
+            } else if path.is_file() && path.extension().is_some_and(|it| it == "yaml") {
                 found.push(path);
             }
         }

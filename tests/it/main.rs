@@ -1,5 +1,10 @@
 //! Everything that is not beside the code: one binary.
-#![expect(clippy::unwrap_used, reason = "a failed fixture is a failed test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a failed fixture is a failed test, and a skipped one is told"
+)]
 
 mod api_server;
 mod checkout;

@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn folders_of_patterns() {
         let check = |path: &str, folder: &str| {
-            assert_eq!(literal_folder(path), Path::new(folder), "{path}")
+            assert_eq!(literal_folder(path), Path::new(folder), "{path}");
         };
         check("axon.yaml", "");
         check("agents/a.yaml", "agents");

@@ -154,10 +154,8 @@ where
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    match tokio::time::timeout(DEADLINE, waiting).await {
-        Ok(found) => found,
-        Err(_) => panic!("not seen within {DEADLINE:?}: {what}"),
-    }
+    let waited = tokio::time::timeout(DEADLINE, waiting).await;
+    waited.unwrap_or_else(|_| panic!("not seen within {DEADLINE:?}: {what}"))
 }
 
 /// Makes of each named async function two tests: one on the embedded server, one on the real one.

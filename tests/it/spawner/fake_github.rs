@@ -13,21 +13,21 @@ use wiremock::ResponseTemplate;
 use wiremock::matchers::any;
 
 /// What the fake demands in `Authorization`.
-pub const TOKEN: &str = "ghp-canary-7c1d";
+pub(super) const TOKEN: &str = "ghp-canary-7c1d";
 
 /// Issues on a page: few, so that a handful has several pages.
 const PER_PAGE: usize = 2;
 
 #[derive(Clone, Default)]
-pub struct Issue {
-    pub number: u64,
-    pub labels: Vec<&'static str>,
-    pub comments: Vec<&'static str>,
-    pub pull: bool,
-    pub closed: bool,
+pub(super) struct Issue {
+    pub(super) number: u64,
+    pub(super) labels: Vec<&'static str>,
+    pub(super) comments: Vec<&'static str>,
+    pub(super) pull: bool,
+    pub(super) closed: bool,
 }
 
-pub fn issue(number: u64) -> Issue {
+pub(super) fn issue(number: u64) -> Issue {
     Issue {
         number,
         labels: vec!["agent"],
@@ -37,21 +37,21 @@ pub fn issue(number: u64) -> Issue {
 
 /// What the fake answers.
 #[derive(Clone, Default)]
-pub struct State {
-    pub issues: Vec<Issue>,
+pub(super) struct State {
+    pub(super) issues: Vec<Issue>,
     /// Answer of every request, in place of the right one.
-    pub refusal: Option<ResponseTemplate>,
+    pub(super) refusal: Option<ResponseTemplate>,
     /// A page of the list that answers 502.
-    pub broken_page: Option<usize>,
+    pub(super) broken_page: Option<usize>,
 }
 
-pub struct FakeGithub {
+pub(super) struct FakeGithub {
     server: MockServer,
     state: Arc<Mutex<State>>,
 }
 
 impl FakeGithub {
-    pub async fn start(issues: &[Issue]) -> Self {
+    pub(super) async fn start(issues: &[Issue]) -> Self {
         let state = Arc::new(Mutex::new(State {
             issues: issues.to_vec(),
             ..State::default()
@@ -64,16 +64,16 @@ impl FakeGithub {
         Self { server, state }
     }
 
-    pub fn url(&self) -> String {
+    pub(super) fn url(&self) -> String {
         self.server.uri()
     }
 
-    pub fn change(&self, change: impl FnOnce(&mut State)) {
+    pub(super) fn change(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.state.lock().unwrap());
     }
 
     /// The requests so far, as path and query.
-    pub async fn requests(&self) -> Vec<String> {
+    pub(super) async fn requests(&self) -> Vec<String> {
         let requests = self.server.received_requests().await.unwrap();
         requests
             .iter()
@@ -82,7 +82,7 @@ impl FakeGithub {
     }
 
     /// How often the list's first page was asked for.
-    pub async fn polls(&self) -> usize {
+    pub(super) async fn polls(&self) -> usize {
         let requests = self.requests().await;
         let first = |it: &&String| it.contains("/issues?") && !it.contains("page=2");
         requests

@@ -46,6 +46,7 @@ crate::on_both_servers!(
     what_returns_runs_anew,
     a_broken_page_loses_nothing,
     troubles_are_conditions,
+    an_unusable_spec_is_a_condition,
     one_bad_item_does_not_stop_the_others,
     a_foreign_task_is_not_touched,
     a_tick_runs_once,
@@ -411,6 +412,30 @@ async fn a_broken_page_loses_nothing(context: Context) {
     controller.stop().await;
 }
 
+/// What GitHub may answer, and the reason that it is told by.
+fn refusals() -> [(ResponseTemplate, &'static str); 6] {
+    let limited = ResponseTemplate::new(403)
+        .insert_header("x-ratelimit-remaining", "0")
+        .insert_header("x-ratelimit-reset", "4102444800");
+    [
+        (
+            ResponseTemplate::new(401).set_body_string(TOKEN),
+            "GitHubUnauthorized",
+        ),
+        (ResponseTemplate::new(403), "GitHubForbidden"),
+        (ResponseTemplate::new(404), "GitHubNotFound"),
+        (
+            ResponseTemplate::new(500).set_body_string(TOKEN),
+            "GitHubUnavailable",
+        ),
+        (
+            ResponseTemplate::new(200).set_body_string(TOKEN),
+            "GitHubUnexpected",
+        ),
+        (limited, "GitHubLimited"),
+    ]
+}
+
 async fn troubles_are_conditions(context: Context) {
     let github = FakeGithub::start(&[]).await;
     spawner(&context, json!({})).await;
@@ -427,27 +452,7 @@ async fn troubles_are_conditions(context: Context) {
     );
     workspace(&context).await;
 
-    let limited = ResponseTemplate::new(403)
-        .insert_header("x-ratelimit-remaining", "0")
-        .insert_header("x-ratelimit-reset", "4102444800");
-    let refusals = [
-        (
-            ResponseTemplate::new(401).set_body_string(TOKEN),
-            "GitHubUnauthorized",
-        ),
-        (ResponseTemplate::new(403), "GitHubForbidden"),
-        (ResponseTemplate::new(404), "GitHubNotFound"),
-        (
-            ResponseTemplate::new(500).set_body_string(TOKEN),
-            "GitHubUnavailable",
-        ),
-        (
-            ResponseTemplate::new(200).set_body_string(TOKEN),
-            "GitHubUnexpected",
-        ),
-        (limited, "GitHubLimited"),
-    ];
-    for (at, (refusal, expected)) in (1..).zip(refusals) {
+    for (at, (refusal, expected)) in (1..).zip(refusals()) {
         github.change(|state| state.refusal = Some(refusal));
         poll_again(&context, at).await;
         let spawner = reason(&context, expected).await;
@@ -458,7 +463,25 @@ async fn troubles_are_conditions(context: Context) {
         }
     }
 
-    github.change(|state| state.refusal = None);
+    controller.stop().await;
+    let events = context
+        .api::<Event>()
+        .list(&ListParams::default())
+        .await
+        .unwrap();
+    assert!(
+        !serde_json::to_string(&events.items)
+            .unwrap()
+            .contains(TOKEN)
+    );
+}
+
+async fn an_unusable_spec_is_a_condition(context: Context) {
+    let github = FakeGithub::start(&[]).await;
+    workspace(&context).await;
+    spawner(&context, json!({})).await;
+    let controller = Controller::start(&context, &github);
+    reason(&context, "Working").await;
     let spawners: Api<TaskSpawner> = context.api();
     for (changes, expected) in [
         (
@@ -489,16 +512,6 @@ async fn troubles_are_conditions(context: Context) {
         }
     }
     controller.stop().await;
-    let events = context
-        .api::<Event>()
-        .list(&ListParams::default())
-        .await
-        .unwrap();
-    assert!(
-        !serde_json::to_string(&events.items)
-            .unwrap()
-            .contains(TOKEN)
-    );
 }
 
 async fn one_bad_item_does_not_stop_the_others(context: Context) {

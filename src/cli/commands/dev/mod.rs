@@ -253,7 +253,7 @@ impl Session {
                     show(self.board.borrow_mut().spawner(spawner));
                 }
                 Ok(watcher::Event::Delete(spawner)) => {
-                    self.board.borrow_mut().spawner_gone(&spawner)
+                    self.board.borrow_mut().spawner_gone(&spawner);
                 }
                 Ok(watcher::Event::Init | watcher::Event::InitDone) => {}
                 Err(error) => tracing::warn!(%error, "watching TaskSpawners"),

@@ -49,11 +49,11 @@ impl Worker {
                     reason: why.reason,
                     message: Some(why.message.clone()),
                 };
-                if shown.state != state {
+                if shown.state == state {
+                    missing.push(None);
+                } else {
                     missing.push(Some(why.message));
                     shown.state = state;
-                } else {
-                    missing.push(None);
                 }
             }
         }
