@@ -7,6 +7,7 @@ SHELL := bash
 # The embedded cluster runs a quickstart to its outputs.
 demo:
 	@scripts/need cargo git
+	cargo build --workspace --bins
 	cargo run --quiet --bin axon -- dev --once examples/quickstart
 
 # The suite on the embedded cluster, and on a real kube-apiserver where Go is installed.
