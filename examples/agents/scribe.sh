@@ -1,7 +1,7 @@
 #!/bin/sh
-# A small agent without a model: it writes its prompt into a file of the workspace, commits that on
-# the branch it is on, pushes the branch, and reports what it did. It is started as every agent image is: the prompt is
-# the first argument, the working directory is the checked-out workspace.
+# A small agent without a model: it writes its prompt into a file of the workspace, commits that on the
+# branch it is on, pushes the branch, and reports what it did. It is started as every agent image is:
+# the prompt is the first argument, the working directory is the checked-out workspace.
 set -eu
 
 prompt=$1

@@ -15,6 +15,8 @@ use crate::model::Namespace;
 
 /// A server that does not even take the connection in this time is told as unreachable.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest silence of an answer: more than a watch lasts before the server ends it.
+const READ_TIMEOUT: Duration = Duration::from_secs(295);
 /// What requests call themselves.
 const AGENT: &str = concat!("axon/", env!("CARGO_PKG_VERSION"));
 
@@ -29,6 +31,7 @@ pub struct Target {
 pub async fn connect(global: &Global) -> Result<Target, Failure> {
     let mut config = config(global).await?;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config.read_timeout = Some(READ_TIMEOUT);
     config
         .headers
         .push((USER_AGENT, HeaderValue::from_static(AGENT)));

@@ -53,6 +53,7 @@ use crate::server::Context;
 
 on_both_servers!(
     a_configuration_is_applied_once_and_then_unchanged,
+    a_thousand_objects_cost_no_more_requests_than_they_must,
     drift_is_shown_and_taken_back,
     what_left_an_object_is_removed_and_what_others_set_stays,
     objects_of_others_are_adopted_only_on_request,
@@ -130,6 +131,33 @@ async fn a_configuration_is_applied_once_and_then_unchanged(context: Context) {
         .replace("sync: app\n", "")
         .replace("tasks:", "# x\nsync: app\ntasks:");
     assert!(!sync.plan(&reordered).await.summary().has_changes());
+}
+
+async fn a_thousand_objects_cost_no_more_requests_than_they_must(context: Context) {
+    const OBJECTS: usize = 1000;
+    let mut config =
+        "apiVersion: axon.io/v1alpha1\nkind: Config\nsync: app\nworkspaces:\n".to_owned();
+    for number in 0..OBJECTS {
+        writeln!(
+            config,
+            "  w{number}: {{repo: \"https://example.com/acme/{number}.git\"}}"
+        )
+        .unwrap();
+    }
+    let requests = Requests::default();
+    let sync = Sync::of(requests.count(&context.client), &context);
+    let plan = sync.plan(&config).await;
+    // One LIST for each kind and the records; one more for what is in the way of creations.
+    assert_eq!(requests.taken().len(), 5);
+    assert_eq!(sync.apply(&plan).await.done.len(), OBJECTS);
+    assert_eq!(requests.taken().len(), OBJECTS, "one request an object");
+    let plan = sync.plan(&config).await;
+    assert!(!plan.summary().has_changes());
+    let asked = requests.taken();
+    assert!(
+        asked.len() == 4 && asked.iter().all(|it| it.starts_with("GET ")),
+        "{asked:?}"
+    );
 }
 
 async fn drift_is_shown_and_taken_back(context: Context) {

@@ -6,5 +6,5 @@ export CLAUDE_CODE_MAX_RETRIES="${CLAUDE_CODE_MAX_RETRIES:-3}"
 export CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1
 # It refuses to run unattended as root unless it is told that this is a sandbox.
 [ "$(id -u)" -ne 0 ] || export IS_SANDBOX=1
-exec claude -p "$1" --output-format stream-json --verbose --dangerously-skip-permissions \
-  ${AXON_MODEL:+--model "$AXON_MODEL"}
+exec claude -p --output-format stream-json --verbose --dangerously-skip-permissions \
+  ${AXON_MODEL:+--model "$AXON_MODEL"} -- "$1"

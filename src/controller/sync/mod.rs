@@ -210,7 +210,7 @@ impl Sync {
         };
         report(Event::Planned(Box::new(plan.clone()))).await;
         if !plan.summary().has_changes() {
-            return Look::Done;
+            return settled(&plan);
         }
         match guard::clear(&plan, self.allow) {
             Err(refusal) => {
@@ -220,7 +220,7 @@ impl Sync {
             Ok(cleared) => {
                 let applied = pipeline.apply(cleared, stop).await;
                 let look = if applied.is_complete() {
-                    Look::Done
+                    settled(&plan)
                 } else {
                     Look::Again
                 };
@@ -268,6 +268,16 @@ impl Watch {
             Self::Every(interval) => sleep(*interval).await,
             Self::Changes(folders) => folders.changed().await,
         }
+    }
+}
+
+/// How a look ends that did all that could be done.
+fn settled(plan: &Plan) -> Look {
+    let sum = plan.summary();
+    if sum.conflicts + sum.refused > 0 {
+        Look::Stalled
+    } else {
+        Look::Done
     }
 }
 

@@ -22,6 +22,7 @@ use kube::Api;
 use kube::Client;
 use kube::api::ObjectMeta;
 use kube::api::PostParams;
+use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
@@ -34,8 +35,8 @@ use crate::api::TaskSpawner;
 use crate::cli::args::Global;
 use crate::cli::commands::dev::board::Board;
 use crate::cli::commands::dev::secrets::Secrets;
-use crate::cli::commands::dev::source::Source;
 use crate::cli::exit::Exit;
+use crate::cli::source::Source;
 use crate::cli::ui;
 use crate::cli::ui::Failure;
 use crate::cluster;
@@ -50,6 +51,7 @@ use crate::model::Namespace;
 use crate::model::ObjectName;
 use crate::model::Plan;
 use crate::model::plan::Action;
+use crate::model::run::Outcome;
 
 pub use options::Options;
 
@@ -59,10 +61,10 @@ const STUCK: Duration = Duration::from_secs(5);
 
 pub async fn run(global: &Global, options: Options) -> Result<Exit, Failure> {
     let secrets = Secrets::read(&options.secrets)?;
-    let source = Source::find(&options)?;
+    let source = options.source.open()?;
     confine(&source, options.unconfined)?;
-    let state = source.state_dir()?;
-    let table = agents::Table::new(&state, source.folder(), path_folders())?;
+    let state = source::state_dir(&source)?;
+    let table = agents::Table::new(&state, source::folder(&source), path_folders())?;
     let controllers = controller::Options {
         images: table.images.clone(),
         allow_file_urls: true,
@@ -76,13 +78,13 @@ pub async fn run(global: &Global, options: Options) -> Result<Exit, Failure> {
         "kubeconfig: {}",
         cluster.kubeconfig().display()
     ));
-    let trigger = source.trigger(&options);
+    let trigger = source::trigger(&source, &options);
     let session = Session {
         client: cluster.client(),
         secrets,
-        sync: source.into_sync(global, &options, cluster.client())?,
-        board: RefCell::default(),
-        declared: RefCell::default(),
+        sync: source::sync_of(source, global, &options, cluster.client())?,
+        board: RefCell::new(Board::new(options.once)),
+        planned: RefCell::default(),
         stop: CancellationToken::new(),
     };
     let outcome = tokio::select! {
@@ -104,9 +106,15 @@ struct Session {
     secrets: Secrets,
     sync: Sync,
     board: RefCell<Board>,
-    /// Tasks of the last plan.
-    declared: RefCell<BTreeSet<ObjectName>>,
+    planned: RefCell<Planned>,
     stop: CancellationToken,
+}
+
+/// What the last plan leaves in the cluster.
+#[derive(Default)]
+struct Planned {
+    namespace: String,
+    tasks: BTreeSet<ObjectName>,
 }
 
 impl Session {
@@ -163,16 +171,18 @@ impl Session {
         if look != Look::Done || exit != Exit::Ok {
             return if exit == Exit::Ok { Exit::Error } else { exit };
         }
-        while !self.board.borrow().is_settled(&self.declared.borrow()) {
-            let is_stuck = self.board.borrow().is_stuck();
+        let planned = self.planned.take();
+        let namespace = &planned.namespace;
+        while !self.board.borrow().is_settled(namespace, &planned.tasks) {
+            let is_stuck = self.board.borrow().is_stuck(namespace);
             tokio::select! {
                 () = changed.notified() => {}
                 () = sleep(STUCK), if is_stuck => break,
             }
         }
         let board = self.board.borrow();
-        ui::out(board.outcome());
-        if board.is_success() {
+        ui::out(board.outcome(namespace));
+        if board.is_success(namespace) {
             Exit::Ok
         } else {
             Exit::Error
@@ -194,7 +204,7 @@ impl Session {
             }
             Event::Planned(plan) => {
                 report::plan(&plan);
-                self.prepare(&plan).await
+                self.prepare(&plan).await.or(failed_before(&plan))
             }
             Event::Refused(refusals) => {
                 let failure = report::refused(&refusals);
@@ -212,7 +222,10 @@ impl Session {
 
     /// Makes the namespace and the Secrets that the plan's objects need.
     async fn prepare(&self, plan: &Plan) -> Option<Exit> {
-        *self.declared.borrow_mut() = declared_tasks(plan);
+        *self.planned.borrow_mut() = Planned {
+            namespace: plan.namespace.to_string(),
+            tasks: declared_tasks(plan),
+        };
         let made = async {
             create_namespace(&self.client, &plan.namespace).await?;
             self.secrets.apply(&self.client, &plan.namespace).await
@@ -224,14 +237,12 @@ impl Session {
 
     async fn watch_tasks(&self, changed: &Notify) {
         let show = |line: Option<String>| line.into_iter().for_each(ui::note);
-        let mut events = pin!(watcher(
-            Api::<Task>::all(self.client.clone()),
-            watcher::Config::default()
-        ));
+        let tasks = Api::<Task>::all(self.client.clone());
+        let mut events = pin!(watcher(tasks, watcher::Config::default()).default_backoff());
         while let Some(event) = events.next().await {
             match event {
                 Ok(watcher::Event::Apply(task) | watcher::Event::InitApply(task)) => {
-                    show(self.board.borrow_mut().task(task));
+                    show(self.board.borrow_mut().task(&task));
                 }
                 Ok(watcher::Event::Delete(task)) => self.board.borrow_mut().task_gone(&task),
                 Ok(watcher::Event::Init | watcher::Event::InitDone) => {}
@@ -243,14 +254,12 @@ impl Session {
 
     async fn watch_spawners(&self, changed: &Notify) {
         let show = |line: Option<String>| line.into_iter().for_each(ui::note);
-        let mut events = pin!(watcher(
-            Api::<TaskSpawner>::all(self.client.clone()),
-            watcher::Config::default()
-        ));
+        let spawners = Api::<TaskSpawner>::all(self.client.clone());
+        let mut events = pin!(watcher(spawners, watcher::Config::default()).default_backoff());
         while let Some(event) = events.next().await {
             match event {
                 Ok(watcher::Event::Apply(spawner) | watcher::Event::InitApply(spawner)) => {
-                    show(self.board.borrow_mut().spawner(spawner));
+                    show(self.board.borrow_mut().spawner(&spawner));
                 }
                 Ok(watcher::Event::Delete(spawner)) => {
                     self.board.borrow_mut().spawner_gone(&spawner);
@@ -261,6 +270,21 @@ impl Session {
             changed.notify_one();
         }
     }
+}
+
+/// A Task that ran before, is gone, and did not succeed.
+fn failed_before(plan: &Plan) -> Option<Exit> {
+    let failed = |action: &Action| match action {
+        Action::AlreadyRan { outcome, .. } => match outcome {
+            Outcome::Succeeded => false,
+            Outcome::Failed | Outcome::Unknown => true,
+        },
+        _ => false,
+    };
+    plan.steps
+        .iter()
+        .any(|step| failed(&step.action))
+        .then_some(Exit::Error)
 }
 
 /// The Tasks that a plan leaves in the cluster.
@@ -284,7 +308,7 @@ fn declared_tasks(plan: &Plan) -> BTreeSet<ObjectName> {
 
 /// What a git URL declares comes from elsewhere, and nothing here keeps it from the user's files.
 fn confine(source: &Source, unconfined: bool) -> Result<(), Failure> {
-    if source.folder().is_some() {
+    if source::folder(source).is_some() {
         ui::warning("agents run as processes of yours: nothing keeps them from your files");
         return Ok(());
     }
