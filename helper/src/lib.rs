@@ -14,6 +14,7 @@ pub mod report;
 pub mod run;
 mod tail;
 
+use std::ffi::OsStr;
 use std::ffi::OsString;
 use std::io;
 use std::sync::Arc;
@@ -29,11 +30,15 @@ pub const NAME: &str = "axon-helper";
 /// The helper's command line, without the program's name; gives its exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
     let mut args = args.into_iter();
-    if args.next().is_some_and(|word| word == "run") {
-        return run::main(args);
+    let word = args.next();
+    match word.as_deref().and_then(OsStr::to_str) {
+        Some("run") => run::main(args),
+        Some(process::EXEC) => process::exec(args),
+        _ => {
+            options::complain("the only command is \"run\"");
+            options::USAGE_EXIT
+        }
     }
-    options::complain("the only command is \"run\"");
-    options::USAGE_EXIT
 }
 
 /// Makes SIGTERM and SIGINT end this process at once, also where it is the first of a container: the

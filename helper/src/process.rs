@@ -4,6 +4,9 @@ use std::ffi::OsStr;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::io::Read as _;
+use std::io::Write as _;
+use std::os::fd::AsFd as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Child;
 use std::process::Command;
@@ -12,13 +15,26 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
+use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::signal;
 use nix::sys::signal::Signal;
+use nix::sys::wait::Id;
 use nix::sys::wait::WaitPidFlag;
 use nix::sys::wait::WaitStatus;
+use nix::sys::wait::waitid;
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
+use nix::unistd::getppid;
+
+use crate::NAME;
+
+/// The word that makes this executable call [`exec`] with what follows it.
+pub(crate) const EXEC: &str = "exec";
+/// This very executable, even when its file was replaced since.
+const OWN_EXECUTABLE: &str = "/proc/self/exe";
+/// Exit code of a step that could not become the agent; nobody looks at it.
+const NO_AGENT_EXIT: i32 = 126;
 
 /// How long killed processes may take to be gone.
 const GONE_WITHIN: Duration = Duration::from_secs(2);
@@ -49,7 +65,8 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// Starts `command` with pipes for its output and nothing to read.
+    /// Starts `command` with pipes for its output and nothing to read. It dies with this process,
+    /// even if that is killed: a step of this executable asks the kernel for it, see [`exec`].
     pub(crate) fn start(
         command: &[OsString],
         prompt: &OsStr,
@@ -57,15 +74,25 @@ impl Group {
     ) -> io::Result<(Self, Child)> {
         // What the agent starts and forgets becomes our child, to be reaped and in the end killed.
         prctl::set_child_subreaper(true)?;
-        let child = Command::new(&command[0])
-            .args(&command[1..])
+        let (mut failure, failed) = io::pipe()?;
+        let mut child = Command::new(OWN_EXECUTABLE)
+            .arg0(NAME)
+            .arg(EXEC)
+            .arg(std::process::id().to_string())
+            .args(command)
             .arg(prompt)
             .envs(env.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
+            .stdin(failed)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
             .spawn()?;
+        let mut code = [0; size_of::<i32>()];
+        // The pipe ends without a word when the step has become the agent.
+        if failure.read_exact(&mut code).is_ok() {
+            child.wait()?;
+            return Err(io::Error::from_raw_os_error(i32::from_ne_bytes(code)));
+        }
         let leader = i32::try_from(child.id()).map_err(io::Error::other)?;
         Ok((
             Self {
@@ -80,19 +107,22 @@ impl Group {
         let _ = signal::killpg(self.leader, signal);
     }
 
-    /// Reaps every child that has ended; the agent's end, if it was among them.
+    /// Reaps children that have ended, up to the agent: its end is told, but it is left unburied,
+    /// so that the number of its group stays its own until [`Group::kill_rest`].
     pub(crate) fn reap(&self) -> Option<End> {
-        let mut end = None;
+        let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         loop {
-            match waitpid(Pid::from_raw(-1), Some(WaitPidFlag::WNOHANG)) {
+            match waitid(Id::All, look) {
                 Ok(WaitStatus::Exited(pid, code)) if pid == self.leader => {
-                    end = Some(End::Exited(code));
+                    return Some(End::Exited(code));
                 }
                 Ok(WaitStatus::Signaled(pid, signal, _)) if pid == self.leader => {
-                    end = Some(End::Signalled(signal));
+                    return Some(End::Signalled(signal));
                 }
-                Ok(WaitStatus::StillAlive) | Err(_) => return end,
-                Ok(_) => {}
+                Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) => {
+                    let _ = waitpid(pid, Some(WaitPidFlag::WNOHANG));
+                }
+                Ok(_) | Err(_) => return None,
             }
         }
     }
@@ -102,7 +132,7 @@ impl Group {
         self.signal(Signal::SIGKILL);
         let deadline = Instant::now() + GONE_WITHIN;
         loop {
-            self.reap();
+            bury_all();
             let children = children();
             if children.is_empty() || Instant::now() > deadline {
                 return;
@@ -111,6 +141,43 @@ impl Group {
                 let _ = signal::kill(child, Signal::SIGKILL);
             }
             thread::sleep(LOOK_EVERY);
+        }
+    }
+}
+
+/// Becomes the agent, in its own process: the words are the helper's process number, the program
+/// and its arguments. Standard input takes the number of the error if that fails.
+pub(crate) fn exec(mut args: impl Iterator<Item = OsString>) -> i32 {
+    let helper = args
+        .next()
+        .and_then(|word| word.to_str().and_then(|word| word.parse().ok()));
+    let (Some(helper), Some(program)) = (helper, args.next()) else {
+        return NO_AGENT_EXIT;
+    };
+    // A copy, which the agent does not inherit.
+    let Ok(failed) = io::stdin().as_fd().try_clone_to_owned() else {
+        return NO_AGENT_EXIT;
+    };
+    // Asked for first, looked at second: a helper that died in between is noticed.
+    let bound = prctl::set_pdeathsig(Signal::SIGKILL);
+    if getppid() != Pid::from_raw(helper) {
+        return NO_AGENT_EXIT;
+    }
+    let error = match bound {
+        Ok(()) => Command::new(program).args(args).stdin(Stdio::null()).exec(),
+        Err(error) => error.into(),
+    };
+    let code = error.raw_os_error().unwrap_or(Errno::EINVAL as i32);
+    // Whoever would read it is gone, and this process with it.
+    let _ = fs::File::from(failed).write_all(&code.to_ne_bytes());
+    NO_AGENT_EXIT
+}
+
+/// Reaps every child that has ended.
+fn bury_all() {
+    while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+        if status == WaitStatus::StillAlive {
+            return;
         }
     }
 }

@@ -418,6 +418,30 @@ fn what_the_agent_leaves_behind_is_killed() {
 }
 
 #[test]
+fn the_agent_does_not_outlive_a_killed_helper() {
+    let run = Run::of(r#"echo $$ > "$DIR/new"; mv "$DIR/new" "$DIR/pid"; exec sleep 300"#);
+    let mut run = run.start();
+    run.await_file("pid");
+    let pid = fs::read_to_string(run.dir.path().join("pid")).unwrap();
+    assert!(is_alive(&pid));
+    run.child.kill().unwrap();
+    run.child.wait().unwrap();
+    await_that("the agent's end", || !is_alive(&pid));
+}
+
+#[test]
+fn the_group_keeps_its_number_while_others_of_it_live() {
+    let script = r#"(while kill -0 $$; do grep -q "^State:.Z" /proc/$$/status && touch "$DIR/kept"
+        sleep 0.05; done; touch "$DIR/lost") 2>/dev/null & exit 3"#;
+    let run = Run::of(script).args(&["--drain", "60"]).start();
+    run.await_file("kept");
+    run.signal(Signal::SIGTERM);
+    let ended = run.end();
+    assert_eq!(ended.code(), 3);
+    assert!(!ended.dir.path().join("lost").exists());
+}
+
+#[test]
 fn output_after_the_agents_end_is_drained() {
     let ended = Run::of("(sleep 0.2; echo late) &").end();
     assert_eq!(ended.stdout(), "late\n");
