@@ -114,7 +114,7 @@ impl UrlSearch {
     }
 
     fn push(&mut self, bytes: &[u8], captured: &mut Captured) -> bool {
-        // A chunk whose bytes could neither end nor begin a URL needs no copy; most have a colon.
+        // Copied whole: a URL may begin in one chunk and end in the next.
         self.held.extend_from_slice(bytes);
         let before = captured.pull_requests.len();
         let mut from = 0;

@@ -165,11 +165,10 @@ impl Runner {
 
     /// Waits for the end of a running container and brings it about when asked to.
     async fn attend(&mut self, mut process: Process) -> i32 {
-        let is_asked = tokio::select! {
+        tokio::select! {
             code = process.ended() => return code,
-            () = halted(&mut self.halt) => true,
-        };
-        debug_assert!(is_asked);
+            () = halted(&mut self.halt) => {}
+        }
         process.order(Order::Terminate).await;
         loop {
             let at = self.halt.borrow_and_update().unwrap_or_else(Instant::now);
