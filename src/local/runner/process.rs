@@ -7,8 +7,6 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use nix::sys::signal;
-use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use thiserror::Error;
 use tokio::io::AsyncBufReadExt;
@@ -24,6 +22,7 @@ use super::launch::Order;
 use super::launch::Report;
 use super::status::KILLED;
 use super::supervise::SUBCOMMAND;
+use super::supervise::kill_orphans;
 
 /// How long a supervisor may take to say that the container runs.
 const START_WITHIN: Duration = Duration::from_secs(30);
@@ -100,7 +99,7 @@ impl Process {
                 Ok(Report::Started { .. } | Report::Refused { .. }) => {}
                 Err(_) => {
                     // Somebody killed the supervisor; the kernel has killed the main process.
-                    let _ = signal::killpg(self.pid, Signal::SIGKILL);
+                    kill_orphans(self.pid);
                     return KILLED;
                 }
             }

@@ -32,6 +32,8 @@ use super::launch::Launch;
 use super::launch::Order;
 use super::launch::Report;
 
+pub(super) use tree::kill_orphans;
+
 /// The word that makes the executable call [`main`] with what follows it.
 pub const SUBCOMMAND: &str = "internal-supervise";
 

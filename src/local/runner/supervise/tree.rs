@@ -78,6 +78,21 @@ fn signal_group(group: Pid, signal: Signal) {
     }
 }
 
+/// SIGKILL to a group whose supervisor is gone. Its leader may be buried by now: as every container
+/// runs in the session of the runner, a group in another one is a stranger's.
+pub(in crate::local::runner) fn kill_orphans(group: Pid) {
+    let Ok(session) = nix::unistd::getsid(None) else {
+        return;
+    };
+    let is_ours = parents().into_iter().any(|(pid, _)| {
+        nix::unistd::getpgid(Some(pid)) == Ok(group)
+            && nix::unistd::getsid(Some(pid)) == Ok(session)
+    });
+    if is_ours {
+        let _ = signal::killpg(group, Signal::SIGKILL);
+    }
+}
+
 /// The children of `root`, their children, and so on.
 fn descendants(root: Pid) -> Vec<Pid> {
     let parents = parents();
@@ -114,6 +129,9 @@ fn parent(stat: &[u8]) -> Option<i32> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::CommandExt;
+    use std::process::Command;
+
     use super::*;
 
     fn check(stat: &str, expected: Option<i32>) {
@@ -132,5 +150,30 @@ mod tests {
     fn this_process_has_a_parent() {
         let own = Pid::this();
         assert!(parents().contains(&(own, nix::unistd::getppid())));
+    }
+
+    #[test]
+    fn orphans_are_killed_and_strangers_are_not() {
+        let mut own = Command::new("sleep")
+            .arg("300")
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let mut stranger = Command::new("setsid")
+            .args(["sleep", "300"])
+            .spawn()
+            .unwrap();
+        let pid = |id: u32| Pid::from_raw(i32::try_from(id).unwrap());
+        let until = Instant::now() + LEAVE_WITHIN;
+        while nix::unistd::getsid(Some(pid(stranger.id()))) != Ok(pid(stranger.id())) {
+            assert!(Instant::now() < until, "it did not get its own session");
+            thread::sleep(LOOK_EVERY);
+        }
+        kill_orphans(pid(own.id()));
+        kill_orphans(pid(stranger.id()));
+        assert!(!own.wait().unwrap().success());
+        assert_eq!(stranger.try_wait().unwrap(), None);
+        stranger.kill().unwrap();
+        stranger.wait().unwrap();
     }
 }
