@@ -2,6 +2,8 @@
 
 /// Label on Jobs and Pods: the Task they run.
 pub const TASK: &str = "axon.io/task";
+/// Annotation on Pods: UID of the Task they run. A Pod may outlive its Job, which else tells whose it is.
+pub const TASK_UID: &str = "axon.io/task-uid";
 /// Label on Tasks and run records: the TaskSpawner that made them. Annotation: its full name.
 pub const TASK_SPAWNER: &str = "axon.io/taskspawner";
 /// Label on declared objects and their run records: the id of the sync they belong to.

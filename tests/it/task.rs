@@ -42,6 +42,7 @@ crate::on_both_servers!(
     a_run_that_has_a_record_does_not_happen_again,
     of_two_tasks_with_one_run_one_runs,
     a_start_that_was_broken_off_goes_on,
+    a_pod_left_of_a_broken_start_is_the_run,
     an_end_that_nobody_saw_is_read_later,
     a_finished_task_stays_finished,
     a_job_deleted_by_hand_is_lost,
@@ -479,7 +480,10 @@ async fn create_job(context: &Context, name: &str, owner: Option<&Task>) -> Job 
     let job: Job = serde_json::from_value(json!({
         "metadata": {"name": name, "labels": labels, "ownerReferences": owners},
         "spec": {"backoffLimit": 0, "template": {
-            "metadata": {"labels": labels},
+            "metadata": {
+                "labels": labels,
+                "annotations": {"axon.io/task-uid": owner.and_then(kube::ResourceExt::uid).unwrap_or_default()},
+            },
             "spec": {
                 "restartPolicy": "Never",
                 "containers": [{"name": "claude-code", "image": "claude:1"}],
@@ -489,6 +493,26 @@ async fn create_job(context: &Context, name: &str, owner: Option<&Task>) -> Job 
     .unwrap();
     let jobs: Api<Job> = context.api();
     jobs.create(&PostParams::default(), &job).await.unwrap()
+}
+
+async fn a_pod_left_of_a_broken_start_is_the_run(context: Context) {
+    create_secret(&context).await;
+    let task = create(&context, "fix", json!({})).await;
+    write_status(&context, "fix", claimed("fix")).await;
+    create_job(&context, "fix", Some(&task)).await;
+    let pod = kubelet::pod_of(&context, "fix").await;
+    kubelet::starts(&context, &pod).await;
+    let jobs: Api<Job> = context.api();
+    jobs.delete("fix", &DeleteParams::orphan()).await.unwrap();
+    gone::<Job>(&context, "fix").await;
+
+    let controller = Controller::start(&context);
+    let running = status_of(&once(&context, "fix", "Running", is(TaskPhase::Running)).await);
+    assert_eq!(running.pod_name, pod.metadata.name);
+    kubelet::ends(&context, &pod, 0, DONE).await;
+    once(&context, "fix", "Succeeded", is(TaskPhase::Succeeded)).await;
+    assert!(jobs.get_opt("fix").await.unwrap().is_none());
+    controller.stop().await;
 }
 
 async fn an_end_that_nobody_saw_is_read_later(context: Context) {

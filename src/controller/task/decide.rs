@@ -18,6 +18,7 @@ use super::reason::End;
 use super::reason::Waiting;
 use super::status;
 use crate::api::Task;
+use crate::api::labels;
 use crate::controller::Options;
 use crate::model;
 use crate::model::names;
@@ -230,7 +231,8 @@ pub(super) fn ownership(job: &Job, task: &Task) -> Ownership {
     }
 }
 
-/// Whether the Pod is of our Job; without the Job, whether it is the Pod we knew.
+/// Whether the Pod is of our Job; without the Job, whether it is the Pod we knew, or says itself
+/// that it runs this very Task.
 pub(super) fn belongs(pod: &Pod, task: &Task, job: Option<&Job>) -> bool {
     let owner = pod
         .owner_references()
@@ -239,7 +241,11 @@ pub(super) fn belongs(pod: &Pod, task: &Task, job: Option<&Job>) -> bool {
     let known = task.status.as_ref().and_then(|it| it.pod_name.as_ref());
     match job {
         Some(job) => owner.is_some_and(|it| job.metadata.uid.as_ref() == Some(&it.uid)),
-        None => known.is_some() && known == pod.metadata.name.as_ref(),
+        None => {
+            let is_known = known.is_some() && known == pod.metadata.name.as_ref();
+            let says = pod.annotations().get(labels::TASK_UID);
+            is_known || (says.is_some() && says == task.metadata.uid.as_ref())
+        }
     }
 }
 

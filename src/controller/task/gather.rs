@@ -90,6 +90,13 @@ pub(super) async fn gather(
         let pod = pod(client, caches, task, job.as_deref()).await?;
         return Ok(Found::Begun { job, pod });
     }
+    if claimed && let Some(pod) = pod(client, caches, task, None).await? {
+        // A Job was made, has run, and is gone: another would run the Task again.
+        return Ok(Found::Begun {
+            job: None,
+            pod: Some(pod),
+        });
+    }
     Ok(Found::Before {
         needs: needs(client, task).await?,
         holder: job,

@@ -77,8 +77,7 @@ pub(super) fn of_job(job: &Job) -> News {
         return News::ended(End::Succeeded, message);
     }
     let Some(failed) = holds("Failed") else {
-        let message = format!("Job \"{name}\" has no Pod yet");
-        return News::waiting(Waiting::PodPending, message);
+        return no_pod_yet(name);
     };
     let why = failed.message.as_deref().unwrap_or_default();
     let (reason, what) = match failed.reason.as_deref() {
@@ -87,6 +86,12 @@ pub(super) fn of_job(job: &Job) -> News {
         Some(_) | None => (End::JobLost, "failed, and its Pod is gone"),
     };
     News::ended(reason, format!("Job \"{name}\" {what}: {why}"))
+}
+
+/// News that the Job is there and its Pod is not.
+pub(super) fn no_pod_yet(job: &str) -> News {
+    let message = format!("Job \"{job}\" has no Pod yet");
+    News::waiting(Waiting::PodPending, message)
 }
 
 /// Whether the Job has ended.

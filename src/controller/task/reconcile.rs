@@ -118,9 +118,11 @@ async fn begin(
     match started {
         Started::Yes {
             task: now_is,
+            news,
             overridden,
         } => {
             tell(context, task, &now_is, now).await;
+            report(context, &now_is, &news, now).await?;
             if let Some(notice) = notices::overridden(&overridden) {
                 publish(context, task, &notice, "", now).await;
             }
@@ -212,3 +214,6 @@ where
 {
     Api::namespaced(client.clone(), &task.namespace().unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests;

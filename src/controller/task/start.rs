@@ -1,6 +1,11 @@
 //! The start of a run. The order of the writes is what keeps a run from happening twice:
-//! the record of the run, then the Job's name in the Task's status, then the Job of that name.
-//! Each write is refused by the API server if somebody else was first, and each may be done again.
+//! the record of the run, then the Job's name in the Task's status, then the Job of that name, then
+//! that the Job was made. Each write is refused by the API server if somebody else was first, and
+//! each may be done again.
+//!
+//! One gap remains. If the last of these writes does not happen (a crash, an outage) and, before a
+//! controller is back, somebody deletes the Job and its Pod goes with it, then nothing is left that
+//! tells that there was a Job, and it is made anew. A Pod that is left tells (`gather` looks).
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
@@ -15,6 +20,7 @@ use super::decide;
 use super::decide::Ownership;
 use super::decide::Start;
 use super::news::News;
+use super::outcome;
 use super::reason::End;
 use super::reason::Waiting;
 use super::record;
@@ -27,9 +33,11 @@ use crate::controller::Images;
 /// What came of a start.
 #[derive(Clone, Debug)]
 pub(super) enum Started {
-    /// The Job is there. `task` is the Task as it is now.
+    /// The Job is there, and `news` is to say so at once: from then on a missing Job is a lost one.
+    /// `task` is the Task as it is now.
     Yes {
         task: Box<Task>,
+        news: News,
         /// Variables of `podOverrides.env` that lost against built-in ones.
         overridden: Vec<String>,
     },
@@ -83,6 +91,7 @@ pub(super) async fn start(
     match jobs.create(&parameters, &built.job).await {
         Ok(_) => Ok(Started::Yes {
             task: Box::new(task),
+            news: outcome::no_pod_yet(&name),
             overridden: built.overridden,
         }),
         Err(kube::Error::Api(refusal)) if refusal.is_already_exists() => {
@@ -108,6 +117,7 @@ async fn taken(jobs: &Api<Job>, task: Task, name: &str) -> Result<Started, kube:
     match decide::ownership(&job, &task) {
         Ownership::Ours => Ok(Started::Yes {
             task: Box::new(task),
+            news: outcome::no_pod_yet(name),
             overridden: Vec::new(),
         }),
         Ownership::Namesake => Ok(Started::Outdated),

@@ -44,8 +44,13 @@ pub(super) struct Built {
 pub(super) fn build(task: &Task, name: &str, start: &Start, images: &Images) -> Built {
     let (spec, overridden) = pod::spec(task, start, images);
     let deadline = spec.active_deadline_seconds;
+    let mut of_pod = metadata(task);
+    if let Some(uid) = task.uid() {
+        let annotations = of_pod.annotations.get_or_insert_default();
+        annotations.insert(labels::TASK_UID.to_owned(), uid);
+    }
     let template = PodTemplateSpec {
-        metadata: Some(metadata(task)),
+        metadata: Some(of_pod),
         spec: Some(spec),
     };
     let job = Job {

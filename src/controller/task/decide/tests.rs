@@ -325,6 +325,22 @@ fn a_pod_that_outlives_its_job_still_tells() {
         Some(&done),
         "ended JobLost: Job \"a\" is gone, and how it ended with it",
     );
+    // Or one that says itself whose it is.
+    let says = |uid: &str| {
+        let mut pod = done.clone();
+        let annotation = (labels::TASK_UID.to_owned(), uid.to_owned());
+        pod.metadata.annotations = Some([annotation].into());
+        pod
+    };
+    let new = task("a").claimed("Starting");
+    let own = says("task-uid");
+    check_begun(
+        &new,
+        None,
+        Some(&own),
+        "ended Succeeded: container \"claude-code\" finished",
+    );
+    assert!(!belongs(&says("earlier-uid"), &new, None));
 }
 
 #[test]

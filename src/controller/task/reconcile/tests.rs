@@ -1,0 +1,94 @@
+use std::sync::Mutex;
+
+use bytes::Bytes;
+use http::Method;
+use http::Request;
+use http::Response;
+use http_body_util::BodyExt as _;
+use http_body_util::Full;
+use kube::client::Body;
+use kube::runtime::reflector;
+use serde_json::Value;
+use serde_json::json;
+
+use super::super::fixture::*;
+use super::*;
+
+/// An API server that holds one Task and takes whatever is written.
+struct Server {
+    task: Mutex<Value>,
+    /// Writes in order: the Job, and what each status said of `Started`.
+    writes: Mutex<Vec<String>>,
+}
+
+impl Server {
+    fn of(task: &Task) -> Arc<Self> {
+        Arc::new(Self {
+            task: Mutex::new(serde_json::to_value(task).unwrap()),
+            writes: Mutex::default(),
+        })
+    }
+
+    fn client(self: &Arc<Self>) -> Client {
+        let server = self.clone();
+        let service = tower::service_fn(move |request| {
+            let server = server.clone();
+            async move { Ok::<_, std::convert::Infallible>(server.answer(request).await) }
+        });
+        Client::new(service, "team")
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Response<Full<Bytes>> {
+        let (parts, body) = request.into_parts();
+        let sent = body.collect().await.unwrap().to_bytes();
+        let sent: Value = serde_json::from_slice(&sent).unwrap_or_default();
+        let path = parts.uri.path();
+        let answer = if path.ends_with("/tasks/a/status") {
+            let mut task = self.task.lock().unwrap();
+            json_patch::merge(&mut task, &sent);
+            let reason = &task["status"]["conditions"][0]["reason"];
+            let reason = reason.as_str().unwrap().to_owned();
+            self.writes.lock().unwrap().push(reason);
+            task.clone()
+        } else if path.ends_with("/tasks/a") {
+            self.task.lock().unwrap().clone()
+        } else if path.ends_with("/secrets/key") {
+            json!({"metadata": {"name": "key"}, "data": {"ANTHROPIC_API_KEY": "eA=="}})
+        } else {
+            if parts.method == Method::POST && path.ends_with("/jobs") {
+                self.writes.lock().unwrap().push("Job".into());
+            }
+            sent
+        };
+        Response::new(Full::from(answer.to_string()))
+    }
+}
+
+fn context(client: Client) -> Context {
+    let (jobs, _) = reflector::store();
+    let (pods, _) = reflector::store();
+    let mut options = Options::default();
+    options.images = options
+        .images
+        .with(crate::api::task::AgentType::ClaudeCode, "claude:1");
+    Context {
+        client,
+        caches: Caches { jobs, pods },
+        options,
+        backoff: Backoff::default(),
+    }
+}
+
+#[tokio::test]
+async fn that_the_job_was_made_is_written_at_once() {
+    let new = task("a");
+    let server = Server::of(&new);
+    let context = Arc::new(context(server.client()));
+    reconcile(Arc::new(DeserializeGuard(Ok(new))), context)
+        .await
+        .unwrap();
+    assert_eq!(
+        *server.writes.lock().unwrap(),
+        ["Starting", "Job", "PodPending"]
+    );
+}
