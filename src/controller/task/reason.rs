@@ -22,7 +22,7 @@ pub(super) enum Waiting {
 /// Whether a Task that waits for this `reason` (of its condition `Started`) waits until a person
 /// does something.
 pub fn waits_for_a_person(reason: &str) -> bool {
-    Waiting::parse(reason).is_some_and(Waiting::is_for_a_person)
+    Waiting::parse(reason).is_some_and(Waiting::needs_a_person)
 }
 
 impl Waiting {
@@ -38,20 +38,6 @@ impl Waiting {
         Self::ImagePullFailed,
         Self::Cloning,
     ];
-
-    /// Whether it stays as it is until a person does something.
-    fn is_for_a_person(self) -> bool {
-        match self {
-            Self::WorkspaceNotFound
-            | Self::WorkspaceInvalid
-            | Self::SecretNotFound
-            | Self::SecretKeyMissing
-            | Self::JobRefused
-            | Self::Unschedulable
-            | Self::ImagePullFailed => true,
-            Self::Starting | Self::PodPending | Self::Cloning => false,
-        }
-    }
 
     pub(super) fn as_str(self) -> &'static str {
         match self {
