@@ -203,10 +203,8 @@ fn cut(message: &str) -> String {
 }
 
 fn fields(status: &TaskStatus) -> Map<String, Value> {
-    match serde_json::to_value(status) {
-        Ok(Value::Object(fields)) => fields,
-        Ok(_) | Err(_) => Map::new(),
-    }
+    let value = serde_json::to_value(status).expect("a status holds nothing that JSON cannot");
+    serde_json::from_value(value).expect("a struct becomes an object")
 }
 
 /// A merge patch that turns `before` into `after`, field by field.
