@@ -6,6 +6,8 @@ use jiff::SignedDuration;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::Resource;
 use kube::ResourceExt;
 
 use super::needs;
@@ -177,7 +179,7 @@ fn before(
                 );
                 wait(task, Waiting::Starting, message, now)
             }
-            Some((job, Ownership::Foreign)) => report(name_taken(job)),
+            Some((job, Ownership::Foreign)) => report(name_taken(task, job)),
         },
     }
 }
@@ -201,12 +203,17 @@ fn begun(task: &Task, job: Option<&Job>, pod: Option<&Pod>, now: Timestamp) -> S
     }
 }
 
-/// News that a foreign Job has the name.
-pub(super) fn name_taken(job: &Job) -> News {
-    let message = format!(
-        "Job \"{}\" is not of this Task; delete it, or give the Task another name",
-        job.name_any()
-    );
+/// News that a foreign Job has the name. This Task has had its turn: what helps is another run, or
+/// another Task, and what makes one depends on who made this one.
+pub(super) fn name_taken(task: &Task, job: &Job) -> News {
+    let way = if task.labels().contains_key(labels::SYNC) {
+        "delete that Job and raise \"rerun\", or rename the Task where it is declared"
+    } else if task.labels().contains_key(labels::TASK_SPAWNER) {
+        "delete that Job, then let the work item stop matching for a while"
+    } else {
+        "delete that Job and create this Task anew, or create one of another name"
+    };
+    let message = format!("Job \"{}\" is not of this Task; {way}", job.name_any());
     News::ended(End::NameTaken, message)
 }
 
@@ -226,9 +233,14 @@ pub(super) fn ownership(job: &Job, task: &Task) -> Ownership {
         .find(|it| it.controller == Some(true));
     match owner {
         Some(owner) if task.metadata.uid.as_ref() == Some(&owner.uid) => Ownership::Ours,
-        Some(owner) if owner.kind == "Task" && owner.name == task.name_any() => Ownership::Namesake,
+        Some(owner) if is_a_task(owner) && owner.name == task.name_any() => Ownership::Namesake,
         Some(_) | None => Ownership::Foreign,
     }
+}
+
+/// Whether an owner is a Task of ours: other projects have a kind of that name too.
+pub(super) fn is_a_task(owner: &OwnerReference) -> bool {
+    owner.kind == Task::kind(&()) && owner.api_version == Task::api_version(&())
 }
 
 /// Whether the Pod is of our Job; without the Job, whether it is the Pod we knew, or says itself

@@ -122,7 +122,7 @@ async fn taken(jobs: &Api<Job>, task: Task, name: &str) -> Result<Started, kube:
         }),
         Ownership::Namesake => Ok(Started::Outdated),
         Ownership::Foreign => {
-            let news = decide::name_taken(&job);
+            let news = decide::name_taken(&task, &job);
             Ok(no(task, news))
         }
     }

@@ -14,6 +14,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::runtime::reflector::Store;
 use kube::runtime::watcher;
 
+use super::decide;
 use super::status;
 use crate::api::Task;
 use crate::api::Workspace;
@@ -70,7 +71,7 @@ pub(super) fn owner(job: &Job) -> Option<ObjectRef<Watched>> {
         .owner_references()
         .iter()
         .find(|it| it.controller == Some(true))?;
-    (owner.kind == "Task").then(|| reference(&owner.name, job.namespace()))
+    decide::is_a_task(owner).then(|| reference(&owner.name, job.namespace()))
 }
 
 /// The Task that a Pod says it runs.

@@ -213,11 +213,26 @@ fn a_job_of_this_name_that_is_not_ours() {
         &other,
         "waits Starting: an earlier Task of this name still has Job \"a\", again in 2.5s",
     );
+    let mut of_others = other.clone();
+    of_others.metadata.owner_references.as_mut().unwrap()[0].api_version = "tekton.dev/v1".into();
     other.metadata.owner_references = None;
-    held(
-        &other,
-        "ended NameTaken: Job \"a\" is not of this Task; delete it, or give the Task another name",
-    );
+    for foreign in [&of_others, &other] {
+        held(
+            foreign,
+            "ended NameTaken: Job \"a\" is not of this Task; delete that Job and create this Task \
+             anew, or create one of another name",
+        );
+    }
+    for (label, way) in [
+        (labels::SYNC, "raise \"rerun\""),
+        (labels::TASK_SPAWNER, "let the work item stop matching"),
+    ] {
+        let task = claimed
+            .clone()
+            .with(&json!({"metadata": {"labels": {label: "x"}}}));
+        let said = told(report(name_taken(&task, &other)));
+        assert!(said.contains(way), "{said}");
+    }
 }
 
 /// What is decided for a Task whose run has begun, given its Job and Pod.
