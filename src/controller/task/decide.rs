@@ -251,14 +251,12 @@ pub(super) fn belongs(pod: &Pod, task: &Task, job: Option<&Job>) -> bool {
         .iter()
         .find(|it| it.controller == Some(true));
     let known = task.status.as_ref().and_then(|it| it.pod_name.as_ref());
-    match job {
-        Some(job) => owner.is_some_and(|it| job.metadata.uid.as_ref() == Some(&it.uid)),
-        None => {
-            let is_known = known.is_some() && known == pod.metadata.name.as_ref();
-            let says = pod.annotations().get(labels::TASK_UID);
-            is_known || (says.is_some() && says == task.metadata.uid.as_ref())
-        }
+    if let Some(job) = job {
+        return owner.is_some_and(|it| job.metadata.uid.as_ref() == Some(&it.uid));
     }
+    let says = pod.annotations().get(labels::TASK_UID);
+    (known.is_some() && known == pod.metadata.name.as_ref())
+        || (says.is_some() && says == task.metadata.uid.as_ref())
 }
 
 fn is_deleting(task: &Task) -> bool {
