@@ -17,6 +17,8 @@ use crate::model::Namespace;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest silence of an answer: more than a watch lasts before the server ends it.
 const READ_TIMEOUT: Duration = Duration::from_secs(295);
+/// Most contexts that a hint names.
+const MAX_CONTEXTS: usize = 10;
 /// What requests call themselves.
 const AGENT: &str = concat!("axon/", env!("CARGO_PKG_VERSION"));
 
@@ -54,9 +56,10 @@ async fn config(global: &Global) -> Result<Config, Failure> {
     if let Some(path) = &global.kubeconfig {
         let tried = || format!("cannot use kubeconfig \"{}\"", path.display());
         let file = Kubeconfig::read_from(path).map_err(|error| Failure::new(tried(), &error))?;
+        let contexts = contexts(&file);
         return Config::from_custom_kubeconfig(file, &options)
             .await
-            .map_err(|error| Failure::new(tried(), &error));
+            .map_err(|error| Failure::new(tried(), &error).hint(contexts));
     }
     let found = if global.context.is_some() {
         Config::from_kubeconfig(&options)
@@ -70,4 +73,14 @@ async fn config(global: &Global) -> Result<Config, Failure> {
     found.map_err(|failure| {
         failure.hint("name one with --kubeconfig or $KUBECONFIG, or start a local one: axon dev")
     })
+}
+
+/// A hint that names the contexts of a kubeconfig.
+fn contexts(file: &Kubeconfig) -> String {
+    let names = file.contexts.iter().take(MAX_CONTEXTS);
+    let names: Vec<String> = names.map(|it| format!("\"{}\"", it.name)).collect();
+    match names.as_slice() {
+        [] => "it has no contexts".to_owned(),
+        some => format!("its contexts: {}", some.join(", ")),
+    }
 }

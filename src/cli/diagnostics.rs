@@ -51,7 +51,7 @@ fn text(diagnostic: &Diagnostic, base: Option<&Path>) -> String {
     };
     let base = base.filter(|base| *base != Path::new("."));
     let shown = match base {
-        Some(base) => format!("{}/{place}", base.display()),
+        Some(base) => base.join(place.to_string()).display().to_string(),
         None => place.to_string(),
     };
     let number = place.line.to_string();

@@ -12,6 +12,7 @@ use crate::cli::ui::Failure;
 use crate::model::RepoPath;
 use crate::model::Secret;
 use crate::model::Snapshot;
+use crate::repo;
 use crate::repo::Access;
 use crate::repo::Location;
 use crate::repo::Reference;
@@ -51,6 +52,8 @@ pub struct Options {
 pub struct Source {
     pub repository: Repository,
     pub reference: Reference,
+    /// The directory as it was named, where it is one.
+    pub base: Option<PathBuf>,
     /// Path of the root file.
     pub root: RepoPath,
 }
@@ -66,11 +69,7 @@ impl Options {
             other => (other, FILE.to_owned()),
         };
         if let (Location::Directory(_), Some(reference)) = (&location, &self.reference) {
-            return Err(Failure::usage(format!(
-                "--ref {reference:?} needs a repository, and \"{}\" is a directory",
-                self.source
-            ))
-            .hint("read the directory's own repository with \"file://\" and its absolute path"));
+            return Err(no_reference_in(&self.source, reference));
         }
         let reference = self.reference.as_deref().map(Reference::parse).transpose();
         let root = self.path.as_deref().unwrap_or(&file);
@@ -82,6 +81,7 @@ impl Options {
             ..Access::default()
         };
         Ok(Source {
+            base: named(&location),
             reference: reference
                 .map_err(|error| Failure::new("cannot use --ref", &error))?
                 .unwrap_or_default(),
@@ -96,11 +96,9 @@ impl Options {
 impl Source {
     /// The files at the revision that is meant.
     pub async fn read(&self) -> Result<Snapshot, Failure> {
-        let tried = |error: &dyn std::error::Error| {
-            Failure::new(
-                format!("cannot read \"{}\"", self.repository.source().canonical),
-                error,
-            )
+        let tried = |error: &repo::Error| {
+            let what = format!("cannot read \"{}\"", self.repository.source().canonical);
+            with_hint(Failure::new(what, error), error)
         };
         let tip = self.repository.resolve(&self.reference).await;
         let tip = tip.map_err(|error| tried(&error))?;
@@ -109,15 +107,48 @@ impl Source {
     }
 }
 
-/// What a snapshot declares. Prints its warnings, or all that is wrong with it.
-pub fn loaded(snapshot: &Snapshot) -> Result<Loaded, Failure> {
+/// What a person can do about a repository that cannot be read.
+pub fn with_hint(failure: Failure, error: &repo::Error) -> Failure {
+    match error {
+        repo::Error::Unauthorised { .. } | repo::Error::NoRepository { .. } => {
+            failure.hint("give a token that may read it: --git-token-file")
+        }
+        repo::Error::Unreachable { .. } | repo::Error::TimedOut { .. } => {
+            failure.hint("check the URL and the network")
+        }
+        repo::Error::NoReference { .. } => failure.hint("check --ref"),
+        repo::Error::NoPath { .. } => failure.hint("name another file with --path"),
+        repo::Error::RefusedPath { .. }
+        | repo::Error::TooLarge { .. }
+        | repo::Error::TooMuch { .. }
+        | repo::Error::InvalidPattern { .. }
+        | repo::Error::PlainToken { .. }
+        | repo::Error::Unsupported { .. }
+        | repo::Error::Directory { .. }
+        | repo::Error::Store { .. }
+        | repo::Error::Damaged { .. }
+        | repo::Error::Interrupted { .. } => failure,
+    }
+}
+
+/// A directory is read as it is now: it has no branches.
+fn no_reference_in(directory: &str, reference: &str) -> Failure {
+    Failure::usage(format!(
+        "--ref {reference:?} needs a repository, and \"{directory}\" is a directory"
+    ))
+    .hint("read the directory's own repository with \"file://\" and its absolute path")
+}
+
+/// What a snapshot declares. Prints its warnings, or all that is wrong with it. `base` is the
+/// directory that its paths begin at.
+pub fn loaded(snapshot: &Snapshot, base: Option<&Path>) -> Result<Loaded, Failure> {
     match load(snapshot) {
         Ok(loaded) => {
-            diagnostics::print(&loaded.warnings, None);
+            diagnostics::print(&loaded.warnings, base);
             Ok(loaded)
         }
         Err(problems) => {
-            diagnostics::print(&problems, None);
+            diagnostics::print(&problems, base);
             let message = format!(
                 "cannot load \"{}\": {}",
                 snapshot.root,
@@ -125,6 +156,14 @@ pub fn loaded(snapshot: &Snapshot) -> Result<Loaded, Failure> {
             );
             Err(Failure::plain(message))
         }
+    }
+}
+
+/// The directory of a location, as it was named.
+fn named(location: &Location) -> Option<PathBuf> {
+    match location {
+        Location::Directory(path) => Some(path.clone()),
+        Location::Git(_) => None,
     }
 }
 

@@ -36,6 +36,11 @@ impl Failure {
         let mut causes = vec![error.to_string()];
         let mut source = error.source();
         while let Some(cause) = source {
+            // Its own text repeats the whole answer as Rust's debug output.
+            if let Some(kube::Error::Api(status)) = cause.downcast_ref() {
+                causes.push(status.message.clone());
+                break;
+            }
             let text = cause.to_string();
             // Some libraries repeat the source in their own message.
             if causes.last().is_none_or(|last| !last.ends_with(&text)) {
@@ -101,6 +106,11 @@ pub fn error(failure: &Failure) {
     note_raw(&text);
 }
 
+/// Prints what a person can do to stderr.
+pub fn hint(line: impl fmt::Display) {
+    note_raw(&format!("{HINT}hint{HINT:#}: {line}\n"));
+}
+
 /// Prints a line of progress to stderr.
 pub fn note(line: impl fmt::Display) {
     note_raw(&format!("{line}\n"));
@@ -142,6 +152,7 @@ pub fn log(verbose: u8) {
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))
         .with_writer(io::stderr)
+        .with_ansi(anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never)
         .try_init()
         .ok();
 }

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -69,6 +70,8 @@ pub struct Node {
 
 /// How many Pods run at a time: each may be an agent that keeps a machine busy.
 const MAX_PODS: usize = 16;
+/// Mode of the directory of a cluster's state.
+const PRIVATE: u32 = 0o700;
 /// How the node is called.
 const NODE_NAME: &str = "local";
 
@@ -147,6 +150,18 @@ impl Cluster {
         &self.kubeconfig
     }
 
+    /// Resolves, with the reason, when what it stores can no longer be written: the disk is full or
+    /// gone. Nothing that was acknowledged is lost; nothing new is taken.
+    pub async fn broken(&self) -> String {
+        let mut trouble = self.store.trouble();
+        let told = trouble.wait_for(Option::is_some).await;
+        match told.ok().and_then(|why| why.clone()) {
+            Some(why) => why,
+            // The store was closed in order.
+            None => std::future::pending().await,
+        }
+    }
+
     /// Where container logs lie.
     pub fn logs(&self) -> &LogDir {
         &self.logs
@@ -222,7 +237,10 @@ fn make_private(dir: &Path) -> Result<(), Error> {
         source,
     };
     let mut builder = fs::DirBuilder::new();
-    builder.recursive(true).mode(0o700);
+    builder.recursive(true).mode(PRIVATE);
     builder.create(dir).map_err(failed)?;
+    // It may have been there before; Secrets lie in it.
+    let private = fs::Permissions::from_mode(PRIVATE);
+    fs::set_permissions(dir, private).map_err(failed)?;
     fs::write(dir.join(".gitignore"), "*\n").map_err(failed)
 }

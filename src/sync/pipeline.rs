@@ -101,9 +101,16 @@ pub enum Error {
         #[source]
         source: cluster::Error,
     },
-    #[error("{}", missing(.0))]
-    Workspaces(Vec<MissingWorkspace>),
+    #[error("{}", tell_missing(.missing))]
+    Workspaces {
+        missing: Vec<MissingWorkspace>,
+        /// Some of those that are in the namespace.
+        known: Vec<ObjectName>,
+    },
 }
+
+/// Most Workspaces that an error names: a list that a person reads.
+const MAX_KNOWN: usize = 10;
 
 /// A Workspace that is named, but neither declared nor in the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -217,11 +224,14 @@ fn named_workspaces(set: &DesiredSet, world: &World, steps: &[Step]) -> Result<(
     if missing.is_empty() {
         Ok(())
     } else {
-        Err(Error::Workspaces(missing))
+        let workspaces = world.objects.keys();
+        let known = workspaces.filter(|key| key.kind == Kind::Workspace);
+        let known = known.map(|key| key.name.clone()).take(MAX_KNOWN).collect();
+        Err(Error::Workspaces { missing, known })
     }
 }
 
-fn missing(workspaces: &[MissingWorkspace]) -> String {
+fn tell_missing(workspaces: &[MissingWorkspace]) -> String {
     let each: Vec<String> = workspaces
         .iter()
         .map(|it| {

@@ -7,6 +7,7 @@
 )]
 
 mod api_server;
+mod bad_input;
 mod checkout;
 mod cli;
 mod cluster;

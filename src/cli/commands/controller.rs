@@ -73,7 +73,10 @@ pub async fn run(global: &Global, options: Options) -> Result<Exit, Failure> {
             Err(Failure::new("cannot run the controllers", &error)
                 .hint("apply the definitions of deploy/crds first"))
         }
-        Err(error) => Err(Failure::new("cannot run the controllers", &error)),
+        Err(error @ controller::Error::Reach(_)) => {
+            Err(Failure::new("cannot run the controllers", &error)
+                .hint("check --kubeconfig, --context and what this user may do"))
+        }
     }
 }
 

@@ -70,6 +70,9 @@ pub(super) async fn run(global: &Global, options: &Options) -> Result<Exit, Fail
     }
     options.scope.clear(&plan)?;
     let sum = plan.summary();
+    if sum.refused > 0 && !options.no_dry_run {
+        ui::hint("with read rights alone, plan with --no-dry-run");
+    }
     Ok(if sum.conflicts > 0 {
         Exit::Conflict
     } else if sum.refused > 0 {
@@ -89,8 +92,9 @@ impl Scope {
         source: &source::Options,
         probe: Probe,
     ) -> Result<(Pipeline, Plan), Failure> {
-        let snapshot = source.open()?.read().await?;
-        let loaded = loaded(&snapshot)?;
+        let source = source.open()?;
+        let snapshot = source.read().await?;
+        let loaded = loaded(&snapshot, source.base.as_deref())?;
         let Target { client, namespace } = connect(global).await?;
         let requested = global.namespace.is_some().then(|| namespace.clone());
         let namespace = target_namespace(&loaded.set, requested, namespace)
@@ -133,19 +137,26 @@ pub(in crate::cli) fn refused(refusals: &[Refusal]) -> Failure {
 }
 
 fn cannot_plan(error: &sync::Error) -> Failure {
-    let failure = Failure::new("cannot plan", error);
+    hinted(Failure::new("cannot plan", error), error)
+}
+
+/// What a person can do about an error of the pipeline.
+pub(super) fn hinted(failure: Failure, error: &sync::Error) -> Failure {
     match error {
         sync::Error::Namespace { .. } => {
             failure.hint("leave out --namespace, or \"namespace\" in the configuration")
         }
-        sync::Error::Workspaces(_) => {
-            failure.hint("declare it under \"workspaces\", or create it before")
+        sync::Error::Workspaces { known, .. } => {
+            let known: Vec<String> = known.iter().map(|it| format!("\"{it}\"")).collect();
+            let there = match known.as_slice() {
+                [] => "the cluster has none".to_owned(),
+                some => format!("Workspaces there: {}", some.join(", ")),
+            };
+            failure.hint(format!("declare it under \"workspaces\"; {there}"))
         }
-        sync::Error::Read { source, .. } => with_hint(failure, source),
-        sync::Error::Probe { source, .. } => match source {
-            cluster::Error::Forbidden(_) => failure.hint("plan with --no-dry-run"),
-            other => with_hint(failure, other),
-        },
+        sync::Error::Read { source, .. } | sync::Error::Probe { source, .. } => {
+            with_hint(failure, source)
+        }
     }
 }
 

@@ -365,7 +365,7 @@ pub(super) fn after(call: &Call) {
 }
 
 pub(super) fn failed(error: &WriteError) -> ApiError {
-    tracing::error!(%error, "a write failed");
+    tracing::debug!(%error, "a write failed");
     ApiError::internal(error)
 }
 

@@ -61,6 +61,8 @@ pub(crate) struct Store {
     requests: Mutex<Option<mpsc::SyncSender<writer::Request>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
     tip: watch::Receiver<u64>,
+    /// Why the disk takes no more, once it does not.
+    trouble: watch::Receiver<Option<String>>,
     /// Held open for its lock, until the store is closed.
     lock: Mutex<Option<File>>,
 }
@@ -75,16 +77,20 @@ impl Store {
         let (tip, seen) = watch::channel(memory.revision());
         let memory = Arc::new(RwLock::new(memory));
         let (requests, queue) = mpsc::sync_channel(QUEUE);
+        let (broken, trouble) = watch::channel(None);
         let shared = Arc::clone(&memory);
         let writer = std::thread::Builder::new()
             .name("store".into())
-            .spawn(move || writer::run(database, &shared, &queue, &tip))
+            .spawn(move || {
+                writer::run(database, &shared, &queue, &writer::Signals { tip, broken });
+            })
             .map_err(Error::Thread)?;
         Ok(Self {
             memory,
             requests: Mutex::new(Some(requests)),
             writer: Mutex::new(Some(writer)),
             tip: seen,
+            trouble,
             lock: Mutex::new(lock),
         })
     }
@@ -109,6 +115,11 @@ impl Store {
     /// Tells when anything changes.
     pub(crate) fn tip(&self) -> watch::Receiver<u64> {
         self.tip.clone()
+    }
+
+    /// Tells once a write could not be put on disk.
+    pub(crate) fn trouble(&self) -> watch::Receiver<Option<String>> {
+        self.trouble.clone()
     }
 
     /// What the garbage collector has to look at since the last call.

@@ -52,26 +52,29 @@ pub(super) struct Request {
     pub(super) reply: mpsc::SyncSender<Result<Arc<Entry>, WriteError>>,
 }
 
+/// What the writer tells everyone.
+pub(super) struct Signals {
+    /// The newest revision.
+    pub(super) tip: watch::Sender<u64>,
+    /// Why the disk takes no more.
+    pub(super) broken: watch::Sender<Option<String>>,
+}
+
 /// Serves `requests` until every sender is gone.
 pub(super) fn run(
     mut database: Database,
     memory: &RwLock<Memory>,
     requests: &mpsc::Receiver<Request>,
-    tip: &watch::Sender<u64>,
+    signals: &Signals,
 ) {
     while let Ok(first) = requests.recv() {
         let mut batch = vec![first];
         batch.extend(requests.try_iter().take(MAX_BATCH - 1));
-        serve(&mut database, memory, batch, tip);
+        serve(&mut database, memory, batch, signals);
     }
 }
 
-fn serve(
-    database: &mut Database,
-    memory: &RwLock<Memory>,
-    batch: Vec<Request>,
-    tip: &watch::Sender<u64>,
-) {
+fn serve(database: &mut Database, memory: &RwLock<Memory>, batch: Vec<Request>, signals: &Signals) {
     let mut draft = Draft::new(memory);
     let mut accepted = Vec::new();
     for request in batch {
@@ -90,7 +93,9 @@ fn serve(
         ..
     } = draft;
     if let Err(error) = database.commit(revision, &changes) {
-        let error = WriteError::Disk(error.to_string());
+        let why = error.to_string();
+        signals.broken.send_replace(Some(why.clone()));
+        let error = WriteError::Disk(why);
         for (reply, _) in accepted {
             answer(&reply, Err(error.clone()));
         }
@@ -102,7 +107,7 @@ fn serve(
             memory.apply(event);
         }
     }
-    tip.send_replace(revision);
+    signals.tip.send_replace(revision);
     for (reply, entry) in accepted {
         answer(&reply, Ok(entry));
     }

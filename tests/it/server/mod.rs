@@ -5,6 +5,7 @@
 //! writing the Pod's status, as it must on a control plane without nodes.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -67,19 +68,13 @@ where
             return;
         };
         axon::cluster::install(&context.client).await.unwrap();
-        create_namespace(&context).await;
+        create_namespace(&context.client, &context.namespace).await;
         test(context).await;
     });
 }
 
 async fn start(kind: Kind) -> Option<Context> {
-    // Two runs against one server must not meet in a namespace.
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    let namespace = format!(
-        "t{}-{}",
-        std::process::id(),
-        NEXT.fetch_add(1, Ordering::Relaxed)
-    );
+    let namespace = free_namespace();
     match kind {
         Kind::Embedded => {
             let dir = tempfile::tempdir().unwrap();
@@ -105,12 +100,23 @@ async fn start(kind: Kind) -> Option<Context> {
     }
 }
 
-/// A client of the real server; none where there is none, unless it is required.
+/// A name that no other test has.
+pub(crate) fn free_namespace() -> String {
+    // Two runs against one server must not meet in a namespace.
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    format!(
+        "t{}-{}",
+        std::process::id(),
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    )
+}
+
+/// The kubeconfig of the real server; none where there is none, unless it is required.
 #[expect(
     clippy::disallowed_methods,
     reason = "the harness speaks to the suite through the environment"
 )]
-async fn real_client() -> Option<Client> {
+pub(crate) fn real_kubeconfig() -> Option<PathBuf> {
     let Some(path) = std::env::var_os("AXON_TEST_KUBECONFIG") else {
         assert!(
             std::env::var_os("AXON_REQUIRE_REAL").is_none(),
@@ -119,7 +125,11 @@ async fn real_client() -> Option<Client> {
         eprintln!("skipped: no real server (run `make test-real`)");
         return None;
     };
-    let file = kube::config::Kubeconfig::read_from(path).unwrap();
+    Some(PathBuf::from(path))
+}
+
+async fn real_client() -> Option<Client> {
+    let file = kube::config::Kubeconfig::read_from(real_kubeconfig()?).unwrap();
     let config =
         kube::Config::from_custom_kubeconfig(file, &kube::config::KubeConfigOptions::default())
             .await
@@ -127,15 +137,15 @@ async fn real_client() -> Option<Client> {
     Some(Client::try_from(config).unwrap())
 }
 
-async fn create_namespace(context: &Context) {
+pub(crate) async fn create_namespace(client: &Client, name: &str) {
     let namespace = Namespace {
         metadata: ObjectMeta {
-            name: Some(context.namespace.clone()),
+            name: Some(name.to_owned()),
             ..ObjectMeta::default()
         },
         ..Namespace::default()
     };
-    Api::all(context.client.clone())
+    Api::all(client.clone())
         .create(&PostParams::default(), &namespace)
         .await
         .unwrap();

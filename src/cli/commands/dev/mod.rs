@@ -82,6 +82,7 @@ pub async fn run(global: &Global, options: Options) -> Result<Exit, Failure> {
     let session = Session {
         client: cluster.client(),
         secrets,
+        base: source.base.clone(),
         sync: source::sync_of(source, global, &options, cluster.client())?,
         board: RefCell::new(Board::new(options.once)),
         planned: RefCell::default(),
@@ -89,6 +90,7 @@ pub async fn run(global: &Global, options: Options) -> Result<Exit, Failure> {
     };
     let outcome = tokio::select! {
         outcome = session.run(trigger, controllers) => outcome,
+        why = cluster.broken() => Err(unwritable(&state, why)),
         () = interrupted() => {
             ui::note("stopping");
             // With --once the work that was asked for is not done.
@@ -104,6 +106,8 @@ pub async fn run(global: &Global, options: Options) -> Result<Exit, Failure> {
 struct Session {
     client: Client,
     secrets: Secrets,
+    /// The directory that the source is, where it is one.
+    base: Option<PathBuf>,
     sync: Sync,
     board: RefCell<Board>,
     planned: RefCell<Planned>,
@@ -195,11 +199,11 @@ impl Session {
         match event {
             Event::Loaded { revision, warnings } => {
                 ui::note(format_args!("axon.yaml at {revision}"));
-                report::diagnostics(&warnings);
+                report::diagnostics(&warnings, self.base.as_deref());
                 None
             }
             Event::Invalid(problems) => {
-                report::diagnostics(&problems);
+                report::diagnostics(&problems, self.base.as_deref());
                 Some(Exit::Error)
             }
             Event::Planned(plan) => {
@@ -213,7 +217,7 @@ impl Session {
             }
             Event::Applied(applied) => report::applied(&applied),
             Event::Failed(error) => {
-                let failure = Failure::new("cannot sync", &error);
+                let failure = report::failed(&error);
                 ui::error(&failure);
                 Some(failure.exit)
             }
@@ -350,6 +354,13 @@ async fn start(
             &error,
         )
     })
+}
+
+fn unwritable(state: &Path, why: String) -> Failure {
+    let what = format!("cannot keep the cluster's state in \"{}\"", state.display());
+    let mut failure = Failure::plain(what);
+    failure.causes.push(why);
+    failure.hint("make room on its disk, and run this again: it goes on where it was")
 }
 
 async fn create_namespace(client: &Client, namespace: &Namespace) -> Result<(), Failure> {

@@ -1,18 +1,23 @@
 //! Events of the sync, as people see them: on stderr, for stdout is the outcome's.
 
+use std::path::Path;
+
 use crate::cli::apply_text;
 use crate::cli::commands::plan;
 use crate::cli::exit::Exit;
 use crate::cli::plan_text;
+use crate::cli::source;
 use crate::cli::ui;
 use crate::cli::ui::Failure;
+use crate::controller::sync;
 use crate::model::Diagnostic;
 use crate::model::Plan;
 use crate::model::plan::Applied;
 use crate::sync::Refusal;
 
-pub(super) fn diagnostics(problems: &[Diagnostic]) {
-    crate::cli::diagnostics::print(problems, None);
+/// `base` is the directory that their paths begin at.
+pub(super) fn diagnostics(problems: &[Diagnostic], base: Option<&Path>) {
+    crate::cli::diagnostics::print(problems, base);
 }
 
 pub(super) fn plan(plan: &Plan) {
@@ -21,6 +26,15 @@ pub(super) fn plan(plan: &Plan) {
 
 pub(super) fn refused(refusals: &[Refusal]) -> Failure {
     plan::refused(refusals)
+}
+
+pub(super) fn failed(error: &sync::Error) -> Failure {
+    let failure = Failure::new("cannot sync", error);
+    match error {
+        sync::Error::Read(error) => source::with_hint(failure, error),
+        sync::Error::Plan(error) => plan::hinted(failure, error),
+        sync::Error::Watch(_) => failure,
+    }
 }
 
 pub(super) fn applied(applied: &Applied) -> Option<Exit> {
