@@ -99,7 +99,8 @@ pub async fn run_elected(
 /// A cluster without our definitions is said at once: the watches would wait for them for ever.
 async fn check_installed(client: &Client, options: &Options) -> Result<(), Error> {
     let tasks: Api<api::Task> = options.scope(client);
-    match tasks.list(&ListParams::default().limit(1)).await {
+    // Not the Tasks themselves: one that cannot be read is no reason to stop.
+    match tasks.list_metadata(&ListParams::default().limit(1)).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => Err(Error::NotInstalled),
         Err(error) => Err(Error::Reach(error)),

@@ -6,7 +6,10 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use kube::Resource;
+use kube::core::DeserializeGuard;
+use kube::runtime::reflector::ObjectRef;
+
+use crate::api::Task;
 
 /// After the first failure, and at most.
 const FIRST: Duration = Duration::from_millis(500);
@@ -14,34 +17,37 @@ const LAST: Duration = Duration::from_mins(1);
 /// After a write that somebody else's write came before.
 const CONFLICT: Duration = Duration::from_millis(50);
 
-/// Failures in a row, by the object's UID. Objects without failures are not held.
+/// A Task as the controller's store knows it.
+type Key = ObjectRef<DeserializeGuard<Task>>;
+
+/// Failures in a row. Tasks without failures are not held.
 #[derive(Debug, Default)]
-pub(super) struct Backoff(Mutex<HashMap<String, u32>>);
+pub(super) struct Backoff(Mutex<HashMap<Key, u32>>);
 
 impl Backoff {
-    /// How long to wait, now that reconciling `object` failed once more.
-    pub(super) fn failed(&self, object: &impl Resource, is_conflict: bool) -> Duration {
-        let Some(uid) = &object.meta().uid else {
-            return LAST;
-        };
+    /// How long to wait, now that reconciling `task` failed once more.
+    pub(super) fn failed(&self, task: Key, is_conflict: bool) -> Duration {
         if is_conflict {
             return CONFLICT;
         }
         let mut failures = self.lock();
-        let count = failures.entry(uid.clone()).or_insert(0);
+        let count = failures.entry(task).or_insert(0);
         let wait = FIRST.saturating_mul(1 << (*count).min(16)).min(LAST);
         *count = count.saturating_add(1);
         wait
     }
 
-    /// Forgets the failures of `object`.
-    pub(super) fn succeeded(&self, object: &impl Resource) {
-        if let Some(uid) = &object.meta().uid {
-            self.lock().remove(uid);
-        }
+    /// Forgets the failures of `task`.
+    pub(super) fn succeeded(&self, task: &Key) {
+        self.lock().remove(task);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, u32>> {
+    /// Forgets the failures of Tasks that are gone.
+    pub(super) fn retain(&self, exists: impl Fn(&Key) -> bool) {
+        self.lock().retain(|task, _| exists(task));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, u32>> {
         // A count is whole at any moment, whoever panicked.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -49,26 +55,30 @@ impl Backoff {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::api::core::v1::ConfigMap;
-    use kube::api::ObjectMeta;
-
     use super::*;
 
     #[test]
     fn each_failure_waits_longer_until_one_succeeds() {
-        let object = ConfigMap {
-            metadata: ObjectMeta {
-                uid: Some("u".into()),
-                ..ObjectMeta::default()
-            },
-            ..ConfigMap::default()
-        };
+        let task = Key::new("a").within("team");
         let backoff = Backoff::default();
-        let waits: Vec<_> = (0..40).map(|_| backoff.failed(&object, false)).collect();
+        let waits: Vec<_> = (0..40)
+            .map(|_| backoff.failed(task.clone(), false))
+            .collect();
         assert_eq!(waits[..3], [FIRST, FIRST * 2, FIRST * 4]);
         assert_eq!(waits[39], LAST);
-        assert_eq!(backoff.failed(&object, true), CONFLICT);
-        backoff.succeeded(&object);
-        assert_eq!(backoff.failed(&object, false), FIRST);
+        assert_eq!(backoff.failed(task.clone(), true), CONFLICT);
+        backoff.succeeded(&task);
+        assert_eq!(backoff.failed(task, false), FIRST);
+    }
+
+    #[test]
+    fn who_is_gone_is_forgotten() {
+        let backoff = Backoff::default();
+        for name in ["a", "b"] {
+            backoff.failed(Key::new(name).within("team"), false);
+        }
+        backoff.retain(|task| task.name == "b");
+        let kept: Vec<String> = backoff.lock().keys().map(|it| it.name.clone()).collect();
+        assert_eq!(kept, ["b"]);
     }
 }

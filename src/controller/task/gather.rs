@@ -142,7 +142,8 @@ async fn workspace(
         return Ok(FoundWorkspace::Found(Box::new(workspace)));
     }
     let some = ListParams::default().limit(MAX_WORKSPACES);
-    let others = workspaces.list(&some).await?;
+    // Only names: one that cannot be read is no reason to stop.
+    let others = workspaces.list_metadata(&some).await?;
     Ok(FoundWorkspace::Missing {
         others: others.iter().map(ResourceExt::name_any).collect(),
     })

@@ -28,6 +28,7 @@ use kube::core::DeserializeGuard;
 use kube::runtime::Controller;
 use kube::runtime::controller;
 use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use tokio_util::sync::CancellationToken;
 
@@ -59,29 +60,36 @@ pub(super) async fn run(client: Client, options: &Options, stop: CancellationTok
         watcher::Config::default(),
     );
     let known = tasks.store();
+    let (cleaned, store) = (context.clone(), tasks.store());
     let done = stop.clone();
     tasks
         .with_config(controller::Config::default().concurrency(CONCURRENCY))
         .watches_stream(job_events, |job| watch::owner(&job))
         .watches_stream(pod_events, |pod| watch::labelled(&pod))
         .watches(
-            options.scope::<Workspace>(&client),
+            options.scope::<DeserializeGuard<Workspace>>(&client),
             watcher::Config::default(),
             move |workspace| watch::users(&known, &workspace),
         )
         .graceful_shutdown_on(async move { done.cancelled().await })
         .run(reconcile::reconcile, retry, context)
-        .for_each(|result| async {
+        .for_each(|result| {
+            cleaned.backoff.retain(|task| store.get(task).is_some());
             if let Err(error) = result {
                 log(&error);
             }
+            std::future::ready(())
         })
         .await;
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
 fn retry(task: Arc<DeserializeGuard<Task>>, error: &Error, context: Arc<Context>) -> Action {
-    Action::requeue(context.backoff.failed(&*task, error.is_conflict()))
+    Action::requeue(
+        context
+            .backoff
+            .failed(ObjectRef::from_obj(&*task), error.is_conflict()),
+    )
 }
 
 fn log(error: &controller::Error<Error, watcher::Error>) {

@@ -13,6 +13,7 @@ use kube::api::DeleteParams;
 use kube::api::Preconditions;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
 
 use super::backoff::Backoff;
 use super::decide;
@@ -78,6 +79,7 @@ pub(super) async fn reconcile(
     task: Arc<DeserializeGuard<Task>>,
     context: Arc<Context>,
 ) -> Result<Action, Error> {
+    let key = ObjectRef::from_obj(&*task);
     let task = match &task.0 {
         Ok(task) => task,
         Err(invalid) => {
@@ -101,7 +103,7 @@ pub(super) async fn reconcile(
         }
         Step::Start(plan) => begin(&context, task, &plan, now).await?,
     };
-    context.backoff.succeeded(task);
+    context.backoff.succeeded(&key);
     Ok(action)
 }
 

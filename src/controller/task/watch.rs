@@ -83,7 +83,10 @@ pub(super) fn labelled(pod: &Pod) -> Option<ObjectRef<Watched>> {
 }
 
 /// The Tasks that may wait for a Workspace.
-pub(super) fn users(tasks: &Store<Watched>, workspace: &Workspace) -> Vec<ObjectRef<Watched>> {
+pub(super) fn users(
+    tasks: &Store<Watched>,
+    workspace: &DeserializeGuard<Workspace>,
+) -> Vec<ObjectRef<Watched>> {
     let name = workspace.name_any();
     let namespace = workspace.namespace();
     let waits = |task: &Watched| {
