@@ -1,5 +1,6 @@
 //! Carries a decision out: creates Tasks, and removes what earlier runs left.
 
+use std::time::Duration;
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -139,7 +140,7 @@ impl Actor<'_> {
     }
 
     async fn start(&self, found: &Found, name: &str, look: &Look) -> Result<Start, kube::Error> {
-        if self.since.elapsed() > MAX_AGE {
+        if self.left().is_none() {
             return Ok(Start::Later(None));
         }
         let mut item = found.item.clone();
@@ -156,7 +157,11 @@ impl Actor<'_> {
             }
         }
         match build::task(self.object, self.templates, &item, name) {
-            Ok(task) => self.create(&task, &item).await,
+            // Asked again: comments may take minutes to come.
+            Ok(task) => match self.left() {
+                Some(left) => self.create(&task, &item, left).await,
+                None => Ok(Start::Later(None)),
+            },
             Err(error) => Ok(Start::Never(Trouble::Item {
                 item: item.key,
                 message: error.to_string(),
@@ -164,12 +169,31 @@ impl Actor<'_> {
         }
     }
 
-    async fn create(&self, task: &Task, item: &WorkItem) -> Result<Start, kube::Error> {
+    /// How long what was read may still be acted upon.
+    fn left(&self) -> Option<Duration> {
+        let left = MAX_AGE.checked_sub(self.since.elapsed())?;
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// Creates the Task within the time that is `left`. Without an answer until then nobody knows
+    /// whether it is there: the next look sees it, or tries again.
+    async fn create(
+        &self,
+        task: &Task,
+        item: &WorkItem,
+        left: Duration,
+    ) -> Result<Start, kube::Error> {
         let parameters = PostParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PostParams::default()
         };
-        match self.tasks().create(&parameters, task).await {
+        let tasks = self.tasks();
+        let creation = tasks.create(&parameters, task);
+        let Ok(created) = tokio::time::timeout(left, creation).await else {
+            let late = Trouble::ApiServer("no answer to the creation of a Task".into());
+            return Ok(Start::Later(Some(late)));
+        };
+        match created {
             Ok(_) => Ok(Start::Created),
             Err(kube::Error::Api(status)) if status.is_already_exists() => {
                 self.existing(task, item).await
@@ -279,3 +303,6 @@ fn happened(result: Result<(), kube::Error>) -> Result<bool, kube::Error> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,7 +42,7 @@ use crate::model::run::RunScope;
 use crate::model::run::record_name;
 use crate::sources::Found;
 
-/// How long a decision may be acted upon. The requests of one creation have a timeout of their own.
+/// How long a decision may be acted upon: a creation that has no answer by then is given up.
 pub(super) const MAX_AGE: Duration = Duration::from_mins(1);
 /// How long a run has been over before its record may be forgotten.
 pub(super) const SETTLED: SignedDuration = SignedDuration::from_mins(3);
