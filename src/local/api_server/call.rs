@@ -17,6 +17,7 @@ use super::Inner;
 use super::apply::Type;
 use super::apply::Writer;
 use super::error::ApiError;
+use super::protobuf;
 use super::request::FieldValidation;
 use super::request::Query;
 use super::request::Target;
@@ -217,6 +218,13 @@ fn part(resource: &Resource, subresource: Option<&str>) -> Result<Part, ApiError
 /// Reads a body of the given media type.
 pub(crate) fn decode(media: &str, body: &[u8]) -> Result<Value, ApiError> {
     let media = media.split(';').next().unwrap_or_default().trim();
+    if media.contains("protobuf")
+        && let Some(decoded) = protobuf::decode(body)
+    {
+        return decoded.map_err(|error| {
+            ApiError::bad_request(format!("the object provided is unrecognized: {error}"))
+        });
+    }
     if media.contains("protobuf") || media.contains("cbor") {
         return Err(ApiError::new(
             http::StatusCode::UNSUPPORTED_MEDIA_TYPE,

@@ -16,6 +16,7 @@ mod object;
 mod openapi;
 mod patch;
 mod pod_log;
+mod protobuf;
 mod read;
 mod registry;
 mod reply;
