@@ -166,6 +166,8 @@ pub(crate) struct FieldError {
 pub(crate) enum Problem {
     Required,
     Invalid(Value),
+    /// An object or a list that a rule refuses.
+    InvalidWhole,
     TypeInvalid(Value),
     /// The value that is not supported.
     Unsupported(Value),
@@ -197,7 +199,10 @@ impl FieldError {
             | Problem::Unsupported(_)
             | Problem::TooLong
             | Problem::TooMany(_) => true,
-            Problem::Invalid(_) | Problem::Duplicate(_) | Problem::Forbidden => false,
+            Problem::Invalid(_)
+            | Problem::InvalidWhole
+            | Problem::Duplicate(_)
+            | Problem::Forbidden => false,
         }
     }
 
@@ -212,6 +217,7 @@ impl FieldError {
             Problem::Invalid(value) | Problem::TypeInvalid(value) => {
                 format!("Invalid value: {}", shown(value))
             }
+            Problem::InvalidWhole => "Invalid value".into(),
             Problem::Unsupported(value) => format!("Unsupported value: {}", shown(value)),
             Problem::Duplicate(value) => format!("Duplicate value: {}", shown(value)),
             Problem::Forbidden => "Forbidden".into(),
@@ -227,7 +233,7 @@ impl FieldError {
     fn cause(&self) -> Value {
         let reason = match self.problem {
             Problem::Required => "FieldValueRequired",
-            Problem::Invalid(_) => "FieldValueInvalid",
+            Problem::Invalid(_) | Problem::InvalidWhole => "FieldValueInvalid",
             Problem::TypeInvalid(_) => "FieldValueTypeInvalid",
             Problem::Unsupported(_) => "FieldValueNotSupported",
             Problem::Duplicate(_) => "FieldValueDuplicate",

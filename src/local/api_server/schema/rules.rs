@@ -4,9 +4,7 @@ use kube_cel::CompiledSchema;
 use kube_cel::ValidationError;
 use kube_cel::Validator;
 use serde_json::Value;
-use serde_json::json;
 
-use super::validate::type_of;
 use crate::local::api_server::error::FieldError;
 use crate::local::api_server::error::Problem;
 
@@ -29,16 +27,13 @@ pub(super) fn check(
 
 fn explained(error: &ValidationError, object: &Value) -> FieldError {
     let found = error.field_path.split('.').try_fold(object, step);
-    let kind = if error.field_path.is_empty() {
-        "object"
-    } else {
-        found.map_or("object", type_of)
-    };
+    // Objects and lists are not repeated in what is said of them.
+    let scalar = found.filter(|it| !it.is_object() && !it.is_array());
     let problem = match error.reason.as_deref() {
         Some("FieldValueForbidden") => Problem::Forbidden,
         Some("FieldValueRequired") => Problem::Required,
-        Some("FieldValueDuplicate") => Problem::Duplicate(json!(kind)),
-        _ => Problem::Invalid(json!(kind)),
+        Some("FieldValueDuplicate") => Problem::Duplicate(found.cloned().unwrap_or_default()),
+        _ => scalar.map_or(Problem::InvalidWhole, |it| Problem::Invalid(it.clone())),
     };
     let field = if error.field_path.is_empty() {
         "<nil>"

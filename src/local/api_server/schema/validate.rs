@@ -318,7 +318,7 @@ fn is_a(value: &Value, wanted: &str) -> bool {
     }
 }
 
-pub(super) fn type_of(value: &Value) -> &'static str {
+fn type_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "boolean",
