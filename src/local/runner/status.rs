@@ -151,8 +151,9 @@ impl Progress {
     pub(super) fn status(&self, before: Option<&PodStatus>, now: Timestamp) -> PodStatus {
         let known = before.and_then(|it| it.conditions.as_deref());
         let address = || Some(ADDRESS.to_owned());
-        let listed = |containers: &[Container]| {
-            let all: Vec<_> = containers.iter().map(|it| it.status(&self.uid)).collect();
+        let listed = |containers: &[Container], done_is_ready: bool| {
+            let shown = |it: &Container| it.status(&self.uid, done_is_ready);
+            let all: Vec<_> = containers.iter().map(shown).collect();
             (!all.is_empty()).then_some(all)
         };
         let (reason, message) = self.said();
@@ -175,8 +176,8 @@ impl Progress {
             qos_class: before
                 .and_then(|it| it.qos_class.clone())
                 .or_else(|| Some("BestEffort".to_owned())),
-            init_container_statuses: listed(&self.init),
-            container_statuses: listed(&self.main),
+            init_container_statuses: listed(&self.init, true),
+            container_statuses: listed(&self.main, false),
             ..PodStatus::default()
         }
     }
@@ -213,12 +214,13 @@ impl Container {
         !matches!(self.state, State::Waiting { .. })
     }
 
-    fn status(&self, uid: &str) -> ContainerStatus {
+    /// A container that ended well counts as ready where `done_is_ready`: as one that initializes.
+    fn status(&self, uid: &str, done_is_ready: bool) -> ContainerStatus {
         let id = self
             .has_started()
             .then(|| format!("local://{uid}/{}", self.name));
         let running = matches!(self.state, State::Running { .. });
-        let ready = running || (self.code() == Some(0));
+        let ready = running || (done_is_ready && self.code() == Some(0));
         let mut state = ContainerState::default();
         match &self.state {
             State::Waiting { reason, message } => {

@@ -120,7 +120,7 @@ fn pod(pod: &Value, name: Value, age: Value) -> Vec<Value> {
     let list = |field: &str| pod["status"][field].as_array().into_iter().flatten();
     let total = pod["spec"]["containers"].as_array().map_or(0, Vec::len);
     let ready = list("containerStatuses")
-        .filter(|it| it["ready"] == true)
+        .filter(|it| it["ready"] == true && it["state"]["running"].is_object())
         .count();
     let restarts: i64 = list("containerStatuses")
         .filter_map(|it| it["restartCount"].as_i64())
