@@ -14,6 +14,7 @@ mod cluster;
 mod dev;
 mod generated;
 mod git_server;
+mod kubectl;
 mod plan_cli;
 mod repo;
 mod runner;
