@@ -87,7 +87,7 @@ impl Options {
                 .unwrap_or_default(),
             root: RepoPath::parse(root)
                 .map_err(|error| Failure::new(format!("cannot use \"{root}\""), &error))?,
-            repository: Repository::open(&location, access, None)
+            repository: Repository::open(&location, access)
                 .map_err(|error| Failure::new(tried(), &error))?,
         })
     }

@@ -56,7 +56,8 @@ pub struct Access {
     pub token: Option<Secret>,
     /// Longest silence of the server.
     pub silence: Duration,
-    /// Longest time for one operation.
+    /// Longest time for one operation of a [`Repository`]; who uses a [`Remote`] without one limits
+    /// its own.
     pub deadline: Duration,
 }
 
@@ -99,13 +100,9 @@ enum Kind {
 }
 
 impl Repository {
-    /// Prepares to read `location`; connects to nothing yet. What is fetched is kept below
-    /// `store_dir`, else in a temporary directory; it may be deleted at any time in between.
-    pub fn open(
-        location: &Location,
-        access: Access,
-        store_dir: Option<PathBuf>,
-    ) -> Result<Self, Error> {
+    /// Prepares to read `location`; connects to nothing yet. What is fetched is kept in a temporary
+    /// directory that only this user can read.
+    pub fn open(location: &Location, access: Access) -> Result<Self, Error> {
         let deadline = access.deadline;
         let url = match location {
             Location::Directory(dir) => {
@@ -126,7 +123,7 @@ impl Repository {
             Some(path) => Kind::Local { url, path },
             None => Kind::Remote {
                 remote: Remote::new(url, access)?,
-                store: Arc::new(Mutex::new(Store::new(store_dir))),
+                store: Arc::new(Mutex::new(Store::new())),
             },
         };
         Ok(Self {

@@ -1,7 +1,9 @@
 //! The bare repository that fetched commits are kept in: a cache, never the truth.
 
 use std::fs;
+use std::fs::DirBuilder;
 use std::num::NonZeroU32;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -18,27 +20,21 @@ use crate::model::RepoUrl;
 
 /// Every fetch adds a pack that nothing collects: after so many the store is made anew.
 const MAX_PACKS: usize = 32;
+/// Permissions of the store.
+const OWNER_ONLY: u32 = 0o700;
 /// Where the last fetched commit is kept.
 const FETCHED: &str = "refs/axon/fetched";
 
-/// A directory with a bare repository.
+/// A temporary directory with a bare repository. It may be deleted at any time in between.
 #[derive(Debug)]
 pub(super) struct Store {
     dir: PathBuf,
-    temporary: bool,
 }
 
 impl Store {
-    pub(super) fn new(dir: Option<PathBuf>) -> Self {
-        match dir {
-            Some(dir) => Self {
-                dir: dir.join("store.git"),
-                temporary: false,
-            },
-            None => Self {
-                dir: std::env::temp_dir().join(format!("axon-store-{}", Uuid::new_v4())),
-                temporary: true,
-            },
+    pub(super) fn new() -> Self {
+        Self {
+            dir: std::env::temp_dir().join(format!("axon-store-{}", Uuid::new_v4())),
         }
     }
 
@@ -48,7 +44,11 @@ impl Store {
             return Ok(repo);
         }
         self.remove()?;
-        fs::create_dir_all(&self.dir).map_err(|error| self.failed(error.to_string()))?;
+        // What is fetched may be private, and temporary directories are everybody's.
+        DirBuilder::new()
+            .mode(OWNER_ONLY)
+            .create(&self.dir)
+            .map_err(|error| self.failed(error.to_string()))?;
         remote::init(&self.dir, gix::create::Kind::Bare)
             .map_err(|error| self.failed(Cause::of(&error).0))
     }
@@ -113,10 +113,8 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        if self.temporary {
-            // What cannot be deleted is left to whoever cleans temporary directories.
-            let _ = fs::remove_dir_all(&self.dir);
-        }
+        // What cannot be deleted is left to whoever cleans temporary directories.
+        let _ = fs::remove_dir_all(&self.dir);
     }
 }
 

@@ -3,8 +3,10 @@
 use std::fs;
 use std::io::Read as _;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -35,7 +37,7 @@ fn lines(root: &[u8]) -> Vec<String> {
 }
 
 fn open(location: &str, access: Access) -> Repository {
-    Repository::open(&Location::parse(location).unwrap(), access, None).unwrap()
+    Repository::open(&Location::parse(location).unwrap(), access).unwrap()
 }
 
 fn with_token(token: &str) -> Access {
@@ -264,18 +266,20 @@ async fn only_the_newest_commit_is_fetched() {
 #[tokio::test]
 async fn many_fetches_leave_a_small_store() {
     let fixture = Fixture::new();
-    let store = fixture.dir.path().join("store");
-    let location = Location::parse(&fixture.url()).unwrap();
-    let repository = Repository::open(&location, Access::default(), Some(store.clone())).unwrap();
+    let repository = fixture.open();
+    let mut commit = String::new();
     for n in 0..34 {
-        let text = format!("# {n}");
-        fixture.repo.commit(&[(ROOT, &text)]);
+        let text = format!("# {n} in a small store");
+        commit = fixture.repo.commit(&[(ROOT, &text)]);
         assert_eq!(
             files(&read(&repository, "main").await.unwrap()),
             [(ROOT, text)]
         );
     }
-    let packs = fs::read_dir(store.join("store.git/objects/pack")).unwrap();
+    let store = store_with(&commit);
+    let mode = fs::metadata(&store).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700, "nobody else may read it");
+    let packs = fs::read_dir(store.join("objects/pack")).unwrap();
     let packs = packs.filter(|entry| {
         entry
             .as_ref()
@@ -289,8 +293,21 @@ async fn many_fetches_leave_a_small_store() {
     // Whatever happens to the store: it is only a cache.
     fs::remove_dir_all(&store).unwrap();
     read(&repository, "main").await.unwrap();
-    fs::write(store.join("store.git/HEAD"), "rubbish").unwrap();
+    fs::write(store.join("HEAD"), "rubbish").unwrap();
     read(&repository, "main").await.unwrap();
+    drop(repository);
+    assert!(!store.exists(), "it goes with its repository");
+}
+
+/// The store, among those of all tests, in which `commit` was fetched last.
+fn store_with(commit: &str) -> PathBuf {
+    let stores = fs::read_dir(std::env::temp_dir()).unwrap().flatten();
+    let mut stores = stores.map(|entry| entry.path()).filter(|path| {
+        let name = path.file_name().unwrap().to_string_lossy();
+        let fetched = fs::read_to_string(path.join("refs/axon/fetched"));
+        name.starts_with("axon-store-") && fetched.is_ok_and(|id| id.trim() == commit.trim())
+    });
+    stores.next().unwrap()
 }
 
 #[tokio::test]
@@ -328,7 +345,7 @@ async fn a_token_opens_and_is_never_shown() {
 #[test]
 fn a_token_does_not_travel_in_the_clear() {
     let check = |url: &str, refused: bool| {
-        let opened = Repository::open(&Location::parse(url).unwrap(), with_token("x"), None);
+        let opened = Repository::open(&Location::parse(url).unwrap(), with_token("x"));
         assert_eq!(
             matches!(opened, Err(Error::PlainToken { .. })),
             refused,
@@ -577,7 +594,6 @@ fn a_directory_that_is_none() {
     let opened = Repository::open(
         &Location::parse("/nowhere/at/all").unwrap(),
         Access::default(),
-        None,
     );
     assert_eq!(
         opened.unwrap_err().to_string(),

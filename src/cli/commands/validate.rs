@@ -82,7 +82,7 @@ impl Source {
         let root = RepoPath::parse(&file).map_err(|error| tried(&error))?;
         let location = Location::Directory(base.clone());
         let repository =
-            Repository::open(&location, Access::default(), None).map_err(|error| tried(&error))?;
+            Repository::open(&location, Access::default()).map_err(|error| tried(&error))?;
         let tip = repository.resolve(&Reference::default()).await;
         let tip = tip.map_err(|error| tried(&error))?;
         let snapshot = repository.snapshot(&tip, &root, includes).await;
