@@ -9,12 +9,13 @@ mod conditions;
 mod decide;
 mod pod;
 mod policy;
+mod trouble;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::Client;
@@ -29,6 +30,7 @@ use kube::api::PropagationPolicy;
 use kube::runtime::controller::Action;
 use kube::runtime::controller::Config;
 use kube::runtime::controller::Controller;
+use kube::runtime::controller::Error as RunError;
 use kube::runtime::watcher;
 use serde_json::json;
 use thiserror::Error;
@@ -37,12 +39,11 @@ use tokio_util::sync::CancellationToken;
 use self::decide::Decision;
 use self::decide::TRACKING;
 use self::decide::decide;
+use self::trouble::Failures;
 use crate::local::clock;
 
 /// How many Jobs are looked at at a time.
 const CONCURRENCY: u16 = 8;
-/// When to try again after a request failed, or someone else wrote first.
-const RETRY: Duration = Duration::from_millis(200);
 
 /// What the controller tried when the API server said no.
 #[derive(Debug, Error)]
@@ -59,6 +60,12 @@ enum Error {
     Release(#[source] kube::Error),
     #[error("cannot delete a Job that expired")]
     Expire(#[source] kube::Error),
+}
+
+/// What all looks share.
+struct Context {
+    client: Client,
+    failures: Failures,
 }
 
 /// Looks after all Jobs until `stop`.
@@ -78,10 +85,10 @@ async fn watch_jobs(client: Client, stop: CancellationToken) {
         .graceful_shutdown_on(stop.cancelled_owned())
         .run(
             reconcile,
-            |job, error, _| retry(job.as_ref(), error),
-            Arc::new(client),
+            |job, error, context| retry(job.as_ref(), error, &context),
+            context(client),
         )
-        .for_each(async |_| {})
+        .for_each(async |looked| tell(looked))
         .await;
 }
 
@@ -93,23 +100,45 @@ async fn watch_orphans(client: Client, stop: CancellationToken) {
         .graceful_shutdown_on(stop.cancelled_owned())
         .run(
             release_orphan,
-            |pod, error, _| retry(pod.as_ref(), error),
-            Arc::new(client),
+            |pod, error, context| retry(pod.as_ref(), error, &context),
+            context(client),
         )
-        .for_each(async |_| {})
+        .for_each(async |looked| tell(looked))
         .await;
 }
 
-fn retry(object: &impl ResourceExt, error: &Error) -> Action {
-    let cause = std::error::Error::source(error).map(ToString::to_string);
-    tracing::debug!(%error, cause, name = object.name_any(), "trying again");
-    Action::requeue(RETRY)
+fn context(client: Client) -> Arc<Context> {
+    let failures = Failures::default();
+    Arc::new(Context { client, failures })
 }
 
-async fn reconcile(seen: Arc<Job>, client: Arc<Client>) -> Result<Action, Error> {
+fn retry(object: &impl ResourceExt, error: &Error, context: &Context) -> Action {
+    let pause = context.failures.failed(&object.uid().unwrap_or_default());
+    let cause = std::error::Error::source(error).map(ToString::to_string);
+    tracing::debug!(%error, cause, name = object.name_any(), ?pause, "trying again");
+    Action::requeue(pause)
+}
+
+/// Tells of a watch that failed; it goes on by itself. A look that failed was told by [`retry`].
+fn tell<T>(looked: Result<T, RunError<Error, watcher::Error>>) {
+    match looked {
+        Err(error @ (RunError::QueueError(_) | RunError::RunnerError(_))) => {
+            tracing::warn!(%error, "Jobs or Pods cannot be watched");
+        }
+        Ok(_) | Err(RunError::ObjectNotFound(_) | RunError::ReconcilerFailed(..)) => {}
+    }
+}
+
+async fn reconcile(seen: Arc<Job>, context: Arc<Context>) -> Result<Action, Error> {
+    let action = look(&seen, &context.client).await?;
+    context.failures.succeeded(&seen.uid().unwrap_or_default());
+    Ok(action)
+}
+
+async fn look(seen: &Job, client: &Client) -> Result<Action, Error> {
     let namespace = seen.namespace().unwrap_or_default();
-    let jobs: Api<Job> = Api::namespaced(client.as_ref().clone(), &namespace);
-    let pods: Api<Pod> = Api::namespaced(client.as_ref().clone(), &namespace);
+    let jobs: Api<Job> = Api::namespaced(client.clone(), &namespace);
+    let pods: Api<Pod> = Api::namespaced(client.clone(), &namespace);
     let found = jobs.get_opt(&seen.name_any()).await.map_err(Error::Read)?;
     let Some(job) = found else {
         return Ok(Action::await_change());
@@ -141,7 +170,10 @@ async fn carry_out(
         match pods.create(&PostParams::default(), &pod).await {
             Ok(_) => {}
             Err(kube::Error::Api(status)) if status.is_already_exists() => {}
-            Err(error) => return Err(Error::Create(error)),
+            Err(error) => {
+                tell_refusal(jobs.clone().into_client(), &job, &error).await;
+                return Err(Error::Create(error));
+            }
         }
     }
     let name = job.name_any();
@@ -172,8 +204,28 @@ async fn carry_out(
     Ok(())
 }
 
-async fn release_orphan(pod: Arc<Pod>, client: Arc<Client>) -> Result<Action, Error> {
-    if !decide::is_tracked(&pod) {
+/// An event for the owner of the Job; best effort.
+async fn tell_refusal(client: Client, job: &Job, error: &kube::Error) {
+    let kube::Error::Api(status) = error else {
+        return;
+    };
+    let events: Api<Event> = Api::namespaced(client, &job.namespace().unwrap_or_default());
+    let event = trouble::refused(job, &status.message, clock::now());
+    match events.create(&PostParams::default(), &event).await {
+        Ok(_) => {}
+        Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+        Err(error) => tracing::debug!(%error, "an event could not be written"),
+    }
+}
+
+async fn release_orphan(pod: Arc<Pod>, context: Arc<Context>) -> Result<Action, Error> {
+    let action = look_at_orphan(&pod, &context.client).await?;
+    context.failures.succeeded(&pod.uid().unwrap_or_default());
+    Ok(action)
+}
+
+async fn look_at_orphan(pod: &Pod, client: &Client) -> Result<Action, Error> {
+    if !decide::is_tracked(pod) {
         return Ok(Action::await_change());
     }
     let namespace = pod.namespace().unwrap_or_default();
@@ -181,13 +233,13 @@ async fn release_orphan(pod: Arc<Pod>, client: Arc<Client>) -> Result<Action, Er
         it.controller == Some(true) && it.kind == "Job" && it.api_version.starts_with("batch/")
     });
     if let Some(owner) = owner {
-        let jobs: Api<Job> = Api::namespaced(client.as_ref().clone(), &namespace);
+        let jobs: Api<Job> = Api::namespaced(client.clone(), &namespace);
         let job = jobs.get_opt(&owner.name).await.map_err(Error::Read)?;
         if job.and_then(|it| it.uid()).as_ref() == Some(&owner.uid) {
             return Ok(Action::await_change());
         }
     }
-    let pods: Api<Pod> = Api::namespaced(client.as_ref().clone(), &namespace);
+    let pods: Api<Pod> = Api::namespaced(client.clone(), &namespace);
     release(&pods, &pod.name_any()).await?;
     Ok(Action::await_change())
 }
