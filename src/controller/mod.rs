@@ -88,7 +88,10 @@ pub async fn run_elected(
         term.cancel();
         let ended = match ended {
             Some(early) => early,
-            None => work.await,
+            // Past that moment another may lead. Work that is dropped goes on where it was.
+            None => tokio::time::timeout_at(candidate.end(), work)
+                .await
+                .unwrap_or(Ok(())),
         };
         candidate.release().await;
         ended?;

@@ -24,8 +24,10 @@ const LEASE: &str = "axon-controller";
 const TERM: Duration = Duration::from_secs(15);
 /// How often the leader renews, and the others look: several chances in one term.
 const BEAT: Duration = Duration::from_secs(3);
-/// A leader that could not renew for so long stops, well before another may begin.
+/// A leader that could not renew for so long stops.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Until when after its last renewal a leader's work is over: before another may begin.
+const END: Duration = Duration::from_secs(14);
 /// How long one request may take.
 const REQUEST: Duration = Duration::from_secs(4);
 
@@ -35,6 +37,8 @@ pub(super) struct Candidate {
     identity: String,
     /// The version of the Lease that was seen last, and when it was first seen.
     seen: Option<(Option<String>, Instant)>,
+    /// When the last renewal was asked for: another replica counts from its answer, which is later.
+    renewed: Instant,
 }
 
 /// What a try at the Lease came to.
@@ -53,6 +57,7 @@ impl Candidate {
             leases: Api::namespaced(client.clone(), namespace.as_str()),
             identity,
             seen: None,
+            renewed: Instant::now(),
         }
     }
 
@@ -80,24 +85,35 @@ impl Candidate {
     /// Renews the Lease until `stop`, or until it is lost. The Lease stays ours: it is given
     /// back when the work has ended.
     pub(super) async fn hold(&mut self, stop: &CancellationToken) {
-        let mut renewed = Instant::now();
-        while sleep(BEAT, stop).await.is_ok() {
-            match self.attempt().await {
-                Tried::Leading => renewed = Instant::now(),
-                Tried::Following => {
+        loop {
+            let in_time = self.renewed + PATIENCE;
+            match tokio::time::timeout_at(in_time, self.beat(stop)).await {
+                Ok(Some(Tried::Leading | Tried::Unclear)) => {}
+                Ok(Some(Tried::Following)) => {
                     tracing::warn!(identity = self.identity, "another replica leads now");
                     return;
                 }
-                Tried::Unclear if renewed.elapsed() > PATIENCE => {
+                // Told to stop.
+                Ok(None) => return,
+                Err(_) => {
                     tracing::warn!(
                         identity = self.identity,
                         "could not renew the Lease in time"
                     );
                     return;
                 }
-                Tried::Unclear => {}
             }
         }
+    }
+
+    async fn beat(&mut self, stop: &CancellationToken) -> Option<Tried> {
+        sleep(BEAT, stop).await.ok()?;
+        Some(self.attempt().await)
+    }
+
+    /// When the work of this leader must be over, if it does not renew any more.
+    pub(super) fn end(&self) -> Instant {
+        self.renewed + END
     }
 
     /// Gives the Lease back, so that another replica need not wait out the term.
@@ -120,8 +136,14 @@ impl Candidate {
     }
 
     async fn attempt(&mut self) -> Tried {
+        let asked = Instant::now();
         match tokio::time::timeout(REQUEST, self.try_once(clock::now())).await {
-            Ok(Ok(tried)) => tried,
+            Ok(Ok(tried)) => {
+                if tried == Tried::Leading {
+                    self.renewed = asked;
+                }
+                tried
+            }
             Ok(Err(error)) => {
                 log(&error);
                 Tried::Unclear
