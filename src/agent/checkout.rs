@@ -15,11 +15,10 @@ use super::clone;
 use super::options;
 use super::options::Options;
 use crate::model::Secret;
+use crate::model::secret::GITHUB_TOKEN;
 
 /// Begins the names of the variables that hold the prompt: `AXON_PROMPT_0` and so on.
 const PROMPT: &str = "AXON_PROMPT_";
-/// The workspace's token.
-const TOKEN: &str = "GITHUB_TOKEN";
 
 /// Exit codes of the checkout.
 const FAILED: i32 = 1;
@@ -84,7 +83,7 @@ fn run(options: &Options) -> Result<(), Error> {
     let Some(url) = url else {
         return Ok(());
     };
-    let token = var(TOKEN)
+    let token = var(GITHUB_TOKEN)
         .and_then(|token| token.into_string().ok())
         .filter(|token| !token.trim().is_empty());
     let token = token.map(|token| Secret::new(token.trim()));

@@ -5,6 +5,9 @@ use std::fmt;
 use secrecy::ExposeSecret;
 use secrecy::SecretString;
 
+/// Key of a Workspace's Secret that holds the token, and the variable that it becomes.
+pub const GITHUB_TOKEN: &str = "GITHUB_TOKEN";
+
 /// A secret value. Its `Debug` and `Display` are `(sensitive)`, and it is wiped when dropped.
 #[derive(Clone)]
 pub struct Secret(SecretString);

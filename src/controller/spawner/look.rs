@@ -22,13 +22,11 @@ use crate::model::Secret;
 use crate::model::repo_url::RepoUrl;
 use crate::model::repo_url::Scheme;
 use crate::model::schedule::Schedule;
+use crate::model::secret::GITHUB_TOKEN;
 use crate::model::spawner::Filter;
 use crate::sources::Found;
 use crate::sources::cron;
 use crate::sources::github::GitHub;
-
-/// Key of a Workspace's Secret that holds the token.
-const TOKEN: &str = "GITHUB_TOKEN";
 
 /// What there is to do.
 #[derive(Debug)]
@@ -236,7 +234,7 @@ async fn token(client: &Client, namespace: &str, name: &str) -> Result<Secret, S
     let secrets: Api<SecretObject> = Api::namespaced(client.clone(), namespace);
     let secret = secrets.get_opt(name).await?;
     let secret = secret.ok_or_else(|| Trouble::SecretNotFound(name.to_owned()))?;
-    let value = secret.data.as_ref().and_then(|data| data.get(TOKEN));
+    let value = secret.data.as_ref().and_then(|data| data.get(GITHUB_TOKEN));
     let value = value.ok_or_else(|| Trouble::SecretKeyMissing(name.to_owned()))?;
     // What is not text does not become a token either: the client refuses the replacement characters.
     Ok(Secret::new(String::from_utf8_lossy(&value.0).trim()))

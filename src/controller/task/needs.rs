@@ -9,9 +9,8 @@ use crate::api::task::AgentType;
 use crate::api::task::CredentialType;
 use crate::api::task::Credentials;
 use crate::model::repo_url::RepoUrl;
+use crate::model::secret::GITHUB_TOKEN;
 
-/// Key of a Workspace's Secret, and the variable it becomes.
-pub(super) const GITHUB_TOKEN: &str = "GITHUB_TOKEN";
 /// Names that a message lists at most.
 const MAX_LISTED: usize = 10;
 

@@ -8,9 +8,9 @@ use kube::ResourceExt;
 use crate::api::Task;
 use crate::controller::task::needs;
 use crate::controller::task::needs::Checkout;
-use crate::controller::task::needs::GITHUB_TOKEN;
 use crate::model::repo_url::RepoUrl;
 use crate::model::repo_url::Scheme;
+use crate::model::secret::GITHUB_TOKEN;
 
 /// Most bytes of one part of the prompt: half of what one variable of a process can hold.
 const MAX_PART: usize = 64 * 1024;
