@@ -88,12 +88,12 @@ fn run(options: &Options) -> Result<(), Error> {
         .filter(|token| !token.trim().is_empty());
     let token = token.map(|token| Secret::new(token.trim()));
     let wanted = clone::Wanted {
-        url,
-        reference,
-        branch: branch.as_deref(),
+        url: url.clone(),
+        reference: reference.clone(),
+        branch: branch.clone(),
         token,
     };
-    let cloned = clone::clone(&wanted, repo_dir);
+    let cloned = clone::clone(wanted, repo_dir, clone::TIME_LIMIT);
     let commit = cloned.map_err(|source| Error::Clone {
         url: url.to_string(),
         source,

@@ -6,6 +6,10 @@ use std::io;
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
+use std::sync::mpsc;
+use std::sync::mpsc::RecvTimeoutError;
+use std::thread;
+use std::time::Duration;
 
 use gix::ObjectId;
 use gix::progress::Discard;
@@ -28,12 +32,15 @@ use crate::repo::remote::Remote;
 /// Shortest abbreviation of a commit that is looked for.
 const MIN_ABBREVIATION: usize = 7;
 
+/// Longest time for a clone: much for a large repository, and yet an end where a server only drips.
+pub(super) const TIME_LIMIT: Duration = Duration::from_mins(30);
+
 /// What to clone.
-#[derive(Debug)]
-pub(super) struct Wanted<'w> {
-    pub(super) url: &'w RepoUrl,
-    pub(super) reference: &'w Reference,
-    pub(super) branch: Option<&'w str>,
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub(super) url: RepoUrl,
+    pub(super) reference: Reference,
+    pub(super) branch: Option<String>,
     pub(super) token: Option<Secret>,
 }
 
@@ -51,6 +58,10 @@ pub(super) enum Error {
         what: &'static str,
         source: gix::Error,
     },
+    #[error("it was not cloned within {} seconds", limit.as_secs())]
+    TimedOut { limit: Duration },
+    #[error("cloning was broken off")]
+    BrokenOff,
     #[error("cannot write the file \"{path}\" of the repository")]
     File { path: String },
 }
@@ -63,8 +74,23 @@ struct Start {
     branch: Option<(String, bool)>,
 }
 
-/// Clones into `dir`; gives the commit that is checked out.
-pub(super) fn clone(wanted: &Wanted<'_>, dir: &Path) -> Result<ObjectId, Error> {
+/// Clones into `dir`; gives the commit that is checked out. A clone that is not done within `limit`
+/// is left behind: the process is to end then, and that with it.
+pub(super) fn clone(wanted: Wanted, dir: &Path, limit: Duration) -> Result<ObjectId, Error> {
+    let (done, result) = mpsc::channel();
+    let own_dir = dir.to_owned();
+    thread::spawn(move || {
+        // Nobody listens any more when the limit was reached.
+        let _ = done.send(clone_now(&wanted, &own_dir));
+    });
+    match result.recv_timeout(limit) {
+        Ok(result) => result,
+        Err(RecvTimeoutError::Timeout) => Err(Error::TimedOut { limit }),
+        Err(RecvTimeoutError::Disconnected) => Err(Error::BrokenOff),
+    }
+}
+
+fn clone_now(wanted: &Wanted, dir: &Path) -> Result<ObjectId, Error> {
     let io = |source| Error::Io {
         path: dir.display().to_string(),
         source,
@@ -94,8 +120,8 @@ pub(super) fn clone(wanted: &Wanted<'_>, dir: &Path) -> Result<ObjectId, Error> 
 }
 
 /// Fetches what is wanted, and nothing beside it.
-fn fetch(remote: &Remote, repo: &gix::Repository, wanted: &Wanted<'_>) -> Result<Start, Error> {
-    if let Some(branch) = wanted.branch {
+fn fetch(remote: &Remote, repo: &gix::Repository, wanted: &Wanted) -> Result<Start, Error> {
+    if let Some(branch) = &wanted.branch {
         let full = format!("refs/heads/{branch}");
         // Asked by its full name, so it is never taken for a commit.
         if let Ok(reference) = Reference::parse(&full) {
@@ -104,7 +130,7 @@ fn fetch(remote: &Remote, repo: &gix::Repository, wanted: &Wanted<'_>) -> Result
                     get(remote, repo, &spec(&full, commit), true)?;
                     return Ok(Start {
                         commit,
-                        branch: Some((branch.to_owned(), true)),
+                        branch: Some((branch.clone(), true)),
                     });
                 }
                 Err(repo::Error::NoReference { .. }) => {}
@@ -112,9 +138,9 @@ fn fetch(remote: &Remote, repo: &gix::Repository, wanted: &Wanted<'_>) -> Result
             }
         }
     }
-    let mut start = fetch_reference(remote, repo, wanted.reference)?;
-    if let Some(branch) = wanted.branch {
-        start.branch = Some((branch.to_owned(), false));
+    let mut start = fetch_reference(remote, repo, &wanted.reference)?;
+    if let Some(branch) = &wanted.branch {
+        start.branch = Some((branch.clone(), false));
     }
     Ok(start)
 }
@@ -205,7 +231,7 @@ fn get(remote: &Remote, repo: &gix::Repository, spec: &str, shallow: bool) -> Re
         depth: shallow.then_some(NonZeroU32::MIN),
         tags: false,
     };
-    // The container's end is the only interruption.
+    // The end of the process is the only interruption, see `clone`.
     Ok(remote.fetch(repo, &fetch, &AtomicBool::new(false))?)
 }
 
@@ -273,4 +299,39 @@ fn write_files(repo: &gix::Repository, dir: &Path, commit: ObjectId) -> Result<(
 
 fn git(what: &'static str) -> impl Fn(gix::Error) -> Error {
     move |source| Error::Git { what, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_server_that_only_drips_is_left() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/a/b", server.local_addr().unwrap());
+        thread::spawn(move || {
+            let (mut stream, _) = server.accept().unwrap();
+            let head = "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\
+                Content-Type: application/x-git-upload-pack-advertisement\r\n\r\n";
+            // The beginning of a long line.
+            let mut written = stream.write_all(format!("{head}fff0").as_bytes());
+            while written.is_ok() {
+                thread::sleep(Duration::from_millis(10));
+                written = stream.write_all(b" ");
+            }
+        });
+        let wanted = Wanted {
+            url: RepoUrl::parse(&url).unwrap(),
+            reference: Reference::default(),
+            branch: None,
+            token: None,
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let error = clone(wanted, dir.path(), Duration::from_secs(1)).unwrap_err();
+        assert_eq!(error.to_string(), "it was not cloned within 1 seconds");
+    }
 }

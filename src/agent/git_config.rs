@@ -21,7 +21,7 @@ const CREDENTIAL_HELPER: &str = r#"!f() { test "$1" = get && test -n "$GITHUB_TO
 /// Adds to the settings at `path`: `origin`, the branch's upstream, identity and credentials.
 pub(super) fn write(
     path: &Path,
-    wanted: &Wanted<'_>,
+    wanted: &Wanted,
     branch: Option<&str>,
 ) -> Result<(), gix::Error> {
     let mut config = File::from_path_no_includes(path.to_owned(), Source::Local)?;
@@ -51,7 +51,7 @@ pub(super) fn write(
         )?;
     }
     section("user", None, &[("name", NAME), ("email", EMAIL)])?;
-    if let Some(scope) = credential_scope(wanted.url) {
+    if let Some(scope) = credential_scope(&wanted.url) {
         // The empty one drops helpers that are set elsewhere, for this host only.
         section(
             "credential",
