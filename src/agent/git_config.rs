@@ -19,11 +19,7 @@ const EMAIL: &str = "axon@users.noreply.github.com";
 const CREDENTIAL_HELPER: &str = r#"!f() { test "$1" = get && test -n "$GITHUB_TOKEN" && printf 'username=x-access-token\npassword=%s\n' "$GITHUB_TOKEN"; :; }; f"#;
 
 /// Adds to the settings at `path`: `origin`, the branch's upstream, identity and credentials.
-pub(super) fn write(
-    path: &Path,
-    wanted: &Wanted,
-    branch: Option<&str>,
-) -> Result<(), gix::Error> {
+pub(super) fn write(path: &Path, wanted: &Wanted, branch: Option<&str>) -> Result<(), gix::Error> {
     let mut config = File::from_path_no_includes(path.to_owned(), Source::Local)?;
     let mut section =
         |name: &str, sub: Option<&str>, values: &[(&str, &str)]| -> Result<(), gix::Error> {

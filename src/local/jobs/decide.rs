@@ -5,6 +5,8 @@
 //! repeated, so a crash in between neither loses nor doubles a Pod. The number of Pods counted so
 //! far names the next one, and a name can be created only once.
 
+mod pods;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -16,12 +18,20 @@ use k8s_openapi::api::batch::v1::UncountedTerminatedPods;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use self::pods::Tally;
+use self::pods::is_over;
+use self::pods::is_terminating;
+use self::pods::name;
+use self::pods::phase;
+use self::pods::uid;
 use super::backoff;
 use super::conditions;
 use super::conditions::Goal;
 use super::pod;
 use super::policy;
 use super::policy::Verdict;
+
+pub(super) use self::pods::is_tracked;
 
 /// Keeps a Pod from vanishing before it is counted.
 pub(super) const TRACKING: &str = "batch.kubernetes.io/job-tracking";
@@ -346,71 +356,6 @@ impl<'a> View<'a> {
     }
 }
 
-/// How many Pods are in which state.
-struct Tally {
-    active: i32,
-    ready: i32,
-    terminating: i32,
-}
-
-impl Tally {
-    fn of(pods: &[Pod], deleted: &[String]) -> Self {
-        let count = |holds: &dyn Fn(&Pod) -> bool| {
-            let found = pods
-                .iter()
-                .filter(|pod| !is_over(pod) && holds(pod))
-                .count();
-            i32::try_from(found).unwrap_or(i32::MAX)
-        };
-        let leaves = |pod: &Pod| is_terminating(pod) || deleted.contains(&name(pod));
-        Self {
-            active: count(&|pod| !leaves(pod)),
-            ready: count(&|pod| !leaves(pod) && is_ready(pod)),
-            terminating: count(&leaves),
-        }
-    }
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    let status = pod.status.as_ref();
-    let conditions = status.and_then(|it| it.conditions.as_deref());
-    conditions
-        .unwrap_or_default()
-        .iter()
-        .any(|it| it.type_ == "Ready" && it.status == "True")
-}
-
-fn is_over(pod: &Pod) -> bool {
-    matches!(phase(pod), "Succeeded" | "Failed")
-}
-
-fn is_terminating(pod: &Pod) -> bool {
-    pod.metadata.deletion_timestamp.is_some()
-}
-
-pub(super) fn is_tracked(pod: &Pod) -> bool {
-    let finalizers = pod.metadata.finalizers.as_deref();
-    finalizers
-        .unwrap_or_default()
-        .iter()
-        .any(|it| it == TRACKING)
-}
-
-fn phase(pod: &Pod) -> &str {
-    let status = pod.status.as_ref();
-    status
-        .and_then(|it| it.phase.as_deref())
-        .unwrap_or_default()
-}
-
-fn name(pod: &Pod) -> String {
-    pod.metadata.name.clone().unwrap_or_default()
-}
-
-fn uid(pod: &Pod) -> String {
-    pod.metadata.uid.clone().unwrap_or_default()
-}
-
 /// What is left of `allowed` seconds since `since`.
 fn remaining(since: Timestamp, allowed: i64, now: Timestamp) -> Duration {
     let end = since.checked_add(SignedDuration::from_secs(allowed));
@@ -419,5 +364,4 @@ fn remaining(since: Timestamp, allowed: i64, now: Timestamp) -> Duration {
 }
 
 #[cfg(test)]
-#[path = "decide_tests.rs"]
 mod tests;

@@ -2,13 +2,14 @@
 //!
 //! One task per Pod. It alone writes the Pod's status; its containers tell it what happens.
 
+mod fate;
+mod fill;
 mod pull;
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::core::v1::PodStatus;
@@ -16,7 +17,6 @@ use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Node;
@@ -25,11 +25,9 @@ use super::container::Note;
 use super::container::Runner;
 use super::container::Slot;
 use super::container::Update;
-use super::plan;
 use super::plan::Places;
 use super::resume::Resume;
 use super::resume::resume;
-use super::sources::Wanted;
 use super::status::End;
 use super::status::KILLED;
 use super::status::Progress;
@@ -43,10 +41,6 @@ use crate::local::clock;
 
 /// How many words of containers may wait for the Pod to hear them.
 const UPDATES: usize = 16;
-/// What Kubernetes gives a Pod to end when the Pod does not say.
-const DEFAULT_GRACE: i64 = 30;
-/// How long containers get when the whole node stops: a person waits for it.
-const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
 /// Pauses between tries at volumes whose sources are missing.
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_LAST: Duration = Duration::from_secs(5);
@@ -175,52 +169,6 @@ impl Worker {
         self.write().await
     }
 
-    /// Fills the volumes; waits for what is missing. False after a halt.
-    async fn make_volumes(&mut self) -> bool {
-        let mut pause = RETRY_FIRST;
-        let mut last = String::new();
-        loop {
-            match self.fill().await {
-                Ok(()) => return true,
-                Err(why) if why != last => {
-                    self.note("FailedMount", why.clone(), true);
-                    last = why;
-                }
-                Err(_) => {}
-            }
-            let retry = Instant::now() + pause;
-            pause = (pause * 2).min(RETRY_LAST);
-            loop {
-                tokio::select! {
-                    () = tokio::time::sleep_until(retry) => break,
-                    () = self.heed() => if self.is_halted() { return false },
-                }
-            }
-        }
-    }
-
-    async fn fill(&self) -> Result<(), String> {
-        let spec = self.pod.spec.as_ref();
-        let wanted = Wanted::by_volumes(
-            spec.and_then(|it| it.volumes.as_deref())
-                .unwrap_or_default(),
-        );
-        let namespace = self.pod.metadata.namespace.as_deref().unwrap_or_default();
-        let sources = wanted.read(&self.node.client, namespace).await;
-        let sources = sources.map_err(|_| "cannot read from the API server".to_owned())?;
-        let places = self.places.clone();
-        let pod = self.pod.clone();
-        let made = tokio::task::spawn_blocking(move || {
-            plan::check_names(&pod)
-                .and_then(|()| volumes::make(&places.volumes(), &pod, &sources))
-                .map_err(|error| match std::error::Error::source(&error) {
-                    Some(cause) => format!("{error}: {cause}"),
-                    None => error.to_string(),
-                })
-        });
-        made.await.unwrap_or_else(|error| Err(error.to_string()))
-    }
-
     /// Runs these containers to their ends.
     async fn drive(&mut self, containers: Vec<(Slot, v1::Container)>) {
         let (tell, mut updates) = mpsc::channel(UPDATES);
@@ -282,85 +230,6 @@ impl Worker {
                 "not started: nothing could be written"
             );
         }
-    }
-
-    /// Waits for what changes the Pod's fate, and acts on it.
-    async fn heed(&mut self) {
-        let deadline = self.deadline();
-        tokio::select! {
-            changed = self.seen.changed(), if !self.is_gone => {
-                let seen = match changed {
-                    Ok(()) => self.seen.borrow_and_update().clone(),
-                    Err(_) => Seen::Gone,
-                };
-                self.look(seen);
-            }
-            () = tokio::time::sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
-                self.end_by(Verdict::Deadline, self.grace());
-            }
-            () = self.stop.cancelled(), if !self.is_stopping => {
-                self.is_stopping = true;
-                self.end_by(Verdict::Shutdown, self.grace().min(SHUTDOWN_GRACE));
-            }
-            else => std::future::pending().await,
-        }
-    }
-
-    fn look(&mut self, seen: Seen) {
-        match seen {
-            Seen::Gone => {
-                self.is_gone = true;
-                self.end_by(Verdict::Deleted, Duration::ZERO);
-            }
-            Seen::Present(pod) => {
-                self.pod = pod;
-                let meta = &self.pod.metadata;
-                if meta.deletion_timestamp.is_some() {
-                    let grace = meta.deletion_grace_period_seconds;
-                    let grace = grace.map_or_else(|| self.grace(), seconds);
-                    self.end_by(Verdict::Deleted, grace);
-                }
-            }
-        }
-    }
-
-    /// Asks all containers to end within `grace`. The first reason stays; the grace only shrinks.
-    fn end_by(&mut self, verdict: Verdict, grace: Duration) {
-        if self.progress.verdict.is_none() {
-            self.progress.verdict = Some(verdict);
-            let running = self.progress.all();
-            for it in running.filter(|it| matches!(it.state, State::Running { .. })) {
-                self.note("Killing", format!("Stopping container {}", it.name), false);
-            }
-        }
-        let at = Instant::now() + grace;
-        self.halt.send_if_modified(|halt| {
-            let is_sooner = halt.is_none_or(|set| at < set);
-            if is_sooner {
-                *halt = Some(at);
-            }
-            is_sooner
-        });
-    }
-
-    /// When the Pod's own deadline ends it; none when something else does already.
-    fn deadline(&self) -> Option<Instant> {
-        if self.is_halted() {
-            return None;
-        }
-        let spec = self.pod.spec.as_ref()?;
-        let allowed = spec.active_deadline_seconds?;
-        Some(Instant::now() + left(self.progress.accepted, allowed, clock::now()))
-    }
-
-    fn grace(&self) -> Duration {
-        let spec = self.pod.spec.as_ref();
-        let named = spec.and_then(|it| it.termination_grace_period_seconds);
-        seconds(named.unwrap_or(DEFAULT_GRACE))
-    }
-
-    fn is_halted(&self) -> bool {
-        self.halt.borrow().is_some()
     }
 
     /// Gives every container that should have an end one: its task may have been lost.
@@ -440,15 +309,4 @@ impl Worker {
         };
         self.node.events.tell(&self.pod, note);
     }
-}
-
-fn seconds(count: i64) -> Duration {
-    Duration::from_secs(u64::try_from(count).unwrap_or_default())
-}
-
-/// What is left of `allowed` seconds since `accepted`.
-fn left(accepted: Timestamp, allowed: i64, now: Timestamp) -> Duration {
-    let passed = now.duration_since(accepted);
-    let passed = Duration::try_from(passed).unwrap_or_default();
-    seconds(allowed).saturating_sub(passed)
 }
