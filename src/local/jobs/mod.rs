@@ -130,7 +130,7 @@ fn tell<T>(looked: Result<T, RunError<Error, watcher::Error>>) {
 }
 
 async fn reconcile(seen: Arc<Job>, context: Arc<Context>) -> Result<Action, Error> {
-    let action = look(&seen, &context.client).await?;
+    let action = Box::pin(look(&seen, &context.client)).await?;
     context.failures.succeeded(&seen.uid().unwrap_or_default());
     Ok(action)
 }

@@ -54,12 +54,15 @@ pub(super) fn refused(job: &Job, why: &str, now: Timestamp) -> Event {
     let name = meta.name.clone().unwrap_or_default();
     let uid = meta.uid.clone().unwrap_or_default();
     let digest = Sha256::digest(format!("{uid} {why}"));
-    let mark: String = digest[..8].iter().map(|it| format!("{it:02x}")).collect();
+    let mark = digest
+        .iter()
+        .take(8)
+        .fold(0_u64, |mark, byte| mark << 8 | u64::from(*byte));
     let mut message = format!("Error creating: {why}");
     message.truncate(message.floor_char_boundary(MESSAGE_LIMIT));
     Event {
         metadata: ObjectMeta {
-            name: Some(format!("{name}.{mark}")),
+            name: Some(format!("{name}.{mark:016x}")),
             namespace: meta.namespace.clone(),
             ..ObjectMeta::default()
         },

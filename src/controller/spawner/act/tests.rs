@@ -45,7 +45,7 @@ async fn a_creation_is_given_up_when_the_decision_is_old() {
         now,
         since: Instant::now().checked_sub(age).unwrap(),
     };
-    let young = actor(MAX_AGE - Duration::from_millis(50));
+    let young = actor(MAX_AGE.saturating_sub(Duration::from_millis(50)));
     let task = build::task(&object, &templates, &item, "nightly-1").unwrap();
     let left = young.left().unwrap();
     let given_up = young.create(&task, &item, left).await.unwrap();
