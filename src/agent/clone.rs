@@ -303,6 +303,7 @@ fn git(what: &'static str) -> impl Fn(gix::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
     use std::io::Write as _;
     use std::net::TcpListener;
 
@@ -315,6 +316,13 @@ mod tests {
         let url = format!("http://{}/a/b", server.local_addr().unwrap());
         thread::spawn(move || {
             let (mut stream, _) = server.accept().unwrap();
+            // An answer before the question would be an error of its own.
+            let mut asked = Vec::new();
+            while !asked.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                asked.extend(byte);
+            }
             let head = "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\
                 Content-Type: application/x-git-upload-pack-advertisement\r\n\r\n";
             // The beginning of a long line.

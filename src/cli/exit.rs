@@ -14,8 +14,6 @@ pub enum Exit {
     Changes = 2,
     /// A guard refused the plan.
     Guard = 3,
-    /// The saved plan is stale.
-    Stale = 4,
     /// A field or an object belongs to someone else.
     Conflict = 5,
     /// A wait ended before what it waited for.

@@ -90,7 +90,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> Result<Exit, Fail
         ui::note(problems.trim_end());
     }
     if !applied.is_complete() {
-        return Ok(failed(&applied, stop));
+        return Ok(failed(&plan, &applied, stop));
     }
     match options.wait {
         Wait::Accepted => Ok(Exit::Ok),
@@ -99,11 +99,11 @@ pub(super) async fn run(global: &Global, options: &Options) -> Result<Exit, Fail
     }
 }
 
-fn failed(applied: &Applied, stop: &CancellationToken) -> Exit {
+fn failed(plan: &Plan, applied: &Applied, stop: &CancellationToken) -> Exit {
     if stop.is_cancelled() {
         return Exit::Interrupted;
     }
-    if !applied.blocked.is_empty() || applied.failed.iter().any(|it| it.is_conflict) {
+    if plan.summary().conflicts > 0 || applied.failed.iter().any(|it| it.is_conflict) {
         return Exit::Conflict;
     }
     Exit::Error
