@@ -2,26 +2,21 @@
 
 mod agents;
 mod board;
+mod embedded;
 mod options;
 mod report;
 mod secrets;
 mod source;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::path::PathBuf;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use k8s_openapi::api::core::v1 as core;
 use kube::Api;
 use kube::Client;
-use kube::api::ObjectMeta;
-use kube::api::PostParams;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher;
 use tokio::signal::unix::SignalKind;
@@ -34,6 +29,10 @@ use crate::api::Task;
 use crate::api::TaskSpawner;
 use crate::cli::args::Global;
 use crate::cli::commands::dev::board::Board;
+use crate::cli::commands::dev::embedded::create_namespace;
+use crate::cli::commands::dev::embedded::path_folders;
+use crate::cli::commands::dev::embedded::start;
+use crate::cli::commands::dev::embedded::unwritable;
 use crate::cli::commands::dev::secrets::Secrets;
 use crate::cli::exit::Exit;
 use crate::cli::source::Source;
@@ -45,9 +44,7 @@ use crate::controller::sync::Event;
 use crate::controller::sync::Look;
 use crate::controller::sync::Sync;
 use crate::controller::sync::Trigger;
-use crate::local;
 use crate::model::Kind;
-use crate::model::Namespace;
 use crate::model::ObjectName;
 use crate::model::Plan;
 use crate::model::plan::Action;
@@ -323,74 +320,6 @@ fn confine(source: &Source, unconfined: bool) -> Result<(), Failure> {
         Failure::plain("agents of a git URL would run without isolation")
             .hint("look at what it declares, then accept it with --unconfined"),
     )
-}
-
-async fn start(
-    state: &Path,
-    ephemeral: bool,
-    table: agents::Table,
-) -> Result<local::Cluster, Failure> {
-    let failed = |why: String| Failure::plain(format!("cannot start the runner: {why}"));
-    let supervisor = std::env::current_exe().map_err(|error| failed(error.to_string()))?;
-    let path = std::env::join_paths(path_folders()).map_err(|error| failed(error.to_string()))?;
-    let path = path.to_string_lossy().into_owned();
-    let node = local::Node {
-        images: Arc::new(move |image| table.resolve(image)),
-        supervisor,
-        env: BTreeMap::from([("PATH".to_owned(), path)]),
-    };
-    let options = local::Options {
-        dir: state.to_path_buf(),
-        ephemeral,
-        listen: true,
-        node: Some(node),
-    };
-    local::Cluster::start(options).await.map_err(|error| {
-        Failure::new(
-            format!(
-                "cannot start the embedded cluster in \"{}\"",
-                state.display()
-            ),
-            &error,
-        )
-    })
-}
-
-fn unwritable(state: &Path, why: String) -> Failure {
-    let what = format!("cannot keep the cluster's state in \"{}\"", state.display());
-    let mut failure = Failure::plain(what);
-    failure.causes.push(why);
-    failure.hint("make room on its disk, and run this again: it goes on where it was")
-}
-
-async fn create_namespace(client: &Client, namespace: &Namespace) -> Result<(), Failure> {
-    let api: Api<core::Namespace> = Api::all(client.clone());
-    let object = core::Namespace {
-        metadata: ObjectMeta {
-            name: Some(namespace.to_string()),
-            ..ObjectMeta::default()
-        },
-        ..core::Namespace::default()
-    };
-    match api.create(&PostParams::default(), &object).await {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
-        Err(error) => Err(Failure::new(
-            format!("cannot create namespace \"{namespace}\""),
-            &error,
-        )),
-    }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "PATH is the shell's, not an option of ours"
-)]
-fn path_folders() -> Vec<PathBuf> {
-    std::env::var_os("PATH")
-        .iter()
-        .flat_map(std::env::split_paths)
-        .collect()
 }
 
 /// Ctrl-C, or the SIGTERM of a service manager.
