@@ -30,6 +30,13 @@ pub const PRUNE: &str = "axon.io/prune";
 /// Annotation on a foreign object: the id of the sync that may adopt it.
 pub const ADOPT_INTO: &str = "axon.io/adopt-into";
 
+/// Annotation on a RepoSync: a new value makes it look at once; its status repeats the value.
+pub const RECONCILE_AT: &str = "axon.io/reconcileAt";
+/// Annotation on a RepoSync: the digest of the plan that may be applied.
+pub const APPROVED_PLAN: &str = "axon.io/approved-plan";
+/// Annotation on a RepoSync: the digest of the plan whose deletions may exceed the guard.
+pub const ALLOW_PRUNE: &str = "axon.io/allow-prune";
+
 /// The fixed labels of Jobs and Pods, as the Go Axon writes them.
 pub const APP: [(&str, &str); 3] = [
     ("app.kubernetes.io/name", "axon"),

@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod labels;
+pub mod repo_sync;
 mod schema;
 pub mod task;
 pub mod task_spawner;
@@ -15,6 +16,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 
 pub use config::Config;
+pub use repo_sync::RepoSync;
 pub use schema::config_schema;
 pub use task::Task;
 pub use task_spawner::TaskSpawner;
@@ -29,5 +31,10 @@ pub const API_VERSION: &str = "axon.io/v1alpha1";
 
 /// The custom resource definitions, in the order in which they are to be applied.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    vec![Workspace::crd(), TaskSpawner::crd(), Task::crd()]
+    vec![
+        Workspace::crd(),
+        TaskSpawner::crd(),
+        Task::crd(),
+        RepoSync::crd(),
+    ]
 }

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::digest::Digest;
 use super::names::Namespace;
 use super::names::ObjectName;
 use super::names::SyncId;
@@ -204,6 +205,40 @@ impl Summary {
 }
 
 impl Plan {
+    /// What identifies what this plan would do to which very objects. A new revision that asks for the
+    /// same has the same digest; a status write to an object changes nothing either.
+    pub fn digest(&self) -> Digest {
+        let mut text = format!("{}\n{}\n{}\n", self.namespace, self.sync, self.home);
+        for step in &self.steps {
+            let (what, live, manifest) = match &step.action {
+                Action::Create { manifest, again } => (
+                    if *again { "create again" } else { "create" },
+                    None,
+                    Some(manifest),
+                ),
+                Action::Update { manifest, live, .. } => ("update", Some(live), Some(manifest)),
+                Action::Replace { manifest, live, .. } => ("replace", Some(live), Some(manifest)),
+                Action::Delete { live, .. } => ("delete", Some(live), None),
+                Action::Blocked { .. } => ("blocked", None, None),
+                Action::Keep | Action::Unchanged | Action::AlreadyRan { .. } => continue,
+            };
+            let live = live.map(|it| format!("{}@{}", it.uid, it.generation));
+            let manifest = manifest.map(|it| Digest::of_json(it.as_value()).to_string());
+            let (live, manifest) = (live.unwrap_or_default(), manifest.unwrap_or_default());
+            text.extend([
+                &step.key.to_string(),
+                " ",
+                what,
+                " ",
+                &live,
+                " ",
+                &manifest,
+                "\n",
+            ]);
+        }
+        Digest::of(text)
+    }
+
     pub fn summary(&self) -> Summary {
         let mut sum = Summary::default();
         for step in &self.steps {
