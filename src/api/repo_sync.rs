@@ -1,8 +1,4 @@
 //! `RepoSync`: keeps a namespace equal to the `axon.yaml` of a repository.
-#![expect(
-    clippy::duplicated_attributes,
-    reason = "print columns repeat their type, each in a list of its own"
-)]
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
