@@ -24,6 +24,7 @@ use crate::model::RepoUrl;
 use crate::model::Secret;
 use crate::repo;
 use crate::repo::Access;
+use crate::repo::Credentials;
 use crate::repo::Reference;
 use crate::repo::remote;
 use crate::repo::remote::Fetch;
@@ -99,7 +100,7 @@ fn clone_now(wanted: &Wanted, dir: &Path) -> Result<ObjectId, Error> {
         return Err(Error::NotEmpty(dir.display().to_string()));
     }
     let access = Access {
-        token: wanted.token.clone(),
+        credentials: wanted.token.clone().map(Credentials::Token),
         ..Access::default()
     };
     let remote = Remote::new(wanted.url.clone(), access)?;

@@ -14,6 +14,7 @@ use crate::model::Secret;
 use crate::model::Snapshot;
 use crate::repo;
 use crate::repo::Access;
+use crate::repo::Credentials;
 use crate::repo::Location;
 use crate::repo::Reference;
 use crate::repo::Repository;
@@ -74,10 +75,11 @@ impl Options {
         let reference = self.reference.as_deref().map(Reference::parse).transpose();
         let root = self.path.as_deref().unwrap_or(&file);
         let access = Access {
-            token: match &self.git_token_file {
+            credentials: match &self.git_token_file {
                 Some(file) => Some(token(file)?),
                 None => self.git_token.clone(),
-            },
+            }
+            .map(Credentials::Token),
             ..Access::default()
         };
         Ok(Source {
@@ -110,7 +112,10 @@ impl Source {
 /// What a person can do about a repository that cannot be read.
 pub fn with_hint(failure: Failure, error: &repo::Error) -> Failure {
     match error {
-        repo::Error::Unauthorised { .. } | repo::Error::NoRepository { .. } => {
+        repo::Error::Unauthorised { .. }
+        | repo::Error::UnfitCredential { .. }
+        | repo::Error::HostKey { .. }
+        | repo::Error::NoRepository { .. } => {
             failure.hint("give a token that may read it: --git-token-file")
         }
         repo::Error::Unreachable { .. } | repo::Error::TimedOut { .. } => {
@@ -122,7 +127,6 @@ pub fn with_hint(failure: Failure, error: &repo::Error) -> Failure {
         | repo::Error::TooLarge { .. }
         | repo::Error::TooMuch { .. }
         | repo::Error::InvalidPattern { .. }
-        | repo::Error::PlainToken { .. }
         | repo::Error::Unsupported { .. }
         | repo::Error::Directory { .. }
         | repo::Error::Store { .. }

@@ -4,6 +4,7 @@
 
 pub mod digest;
 pub mod duration;
+pub mod git_credentials;
 pub mod item;
 pub mod names;
 pub mod object;
@@ -19,6 +20,8 @@ pub mod spawner;
 pub mod task;
 
 pub use digest::Digest;
+pub use git_credentials::GitCredentials;
+pub use git_credentials::InvalidCredentials;
 pub use names::Namespace;
 pub use names::ObjectName;
 pub use names::SyncId;

@@ -29,8 +29,10 @@ pub enum Error {
     TooMuch { root: RepoPath, limit: &'static str },
     #[error("\"{pattern}\" is not a pattern of paths")]
     InvalidPattern { pattern: String, source: Cause },
-    #[error("a token is not sent to \"{url}\": only over https")]
-    PlainToken { url: String },
+    #[error("this credential cannot be used for \"{url}\": {why}")]
+    UnfitCredential { url: String, why: &'static str },
+    #[error("the host of \"{url}\" is not one of the known hosts")]
+    HostKey { url: String, source: Cause },
     #[error("cannot read \"{url}\": only repositories by https, http and file can be read here")]
     Unsupported { url: String },
     #[error("\"{source_name}\" was not read within {} seconds", limit.as_secs())]
@@ -48,6 +50,27 @@ pub enum Error {
     Interrupted { source: tokio::task::JoinError },
 }
 
+/// What a failure calls for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// It may go better later: the network, the server, this machine.
+    Transient,
+    /// The credential is refused, or none fits.
+    Authentication,
+    /// The server is not the one that is expected.
+    HostKey,
+    /// There is no repository, or none that the credential may read.
+    NoRepository,
+    /// There is no such branch, tag or commit.
+    NoReference,
+    /// There is no such file.
+    NoPath,
+    /// The commit is not signed as it must be.
+    Verification,
+    /// What the repository holds, or what was asked for, cannot be used.
+    Invalid,
+}
+
 /// What a library says, as text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -60,6 +83,28 @@ impl Cause {
 }
 
 impl Error {
+    /// What this calls for.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Unreachable { .. }
+            | Self::TimedOut { .. }
+            | Self::Store { .. }
+            | Self::Directory { .. }
+            | Self::Interrupted { .. } => ErrorKind::Transient,
+            Self::Unauthorised { .. } | Self::UnfitCredential { .. } => ErrorKind::Authentication,
+            Self::HostKey { .. } => ErrorKind::HostKey,
+            Self::NoRepository { .. } => ErrorKind::NoRepository,
+            Self::NoReference { .. } => ErrorKind::NoReference,
+            Self::NoPath { .. } => ErrorKind::NoPath,
+            Self::RefusedPath { .. }
+            | Self::TooLarge { .. }
+            | Self::TooMuch { .. }
+            | Self::InvalidPattern { .. }
+            | Self::Unsupported { .. }
+            | Self::Damaged { .. } => ErrorKind::Invalid,
+        }
+    }
+
     /// Tells apart what a server's failure means.
     pub(super) fn of_server(of: &RepoUrl, error: &gix::Error) -> Self {
         let url = of.to_string();

@@ -3,6 +3,7 @@
 //! Reads only, and never makes a worktree. What comes out is plain data: a `model::Snapshot`.
 //! Everything here that blocks runs in [`Repository::blocking`].
 
+mod access;
 mod directory;
 mod error;
 mod glob;
@@ -30,11 +31,13 @@ use tokio::time;
 
 use crate::model::RepoPath;
 use crate::model::RepoUrl;
-use crate::model::Secret;
 use crate::model::Snapshot;
 use crate::model::snapshot::Source;
 
+pub use access::Access;
+pub use access::Credentials;
 pub use error::Error;
+pub use error::ErrorKind;
 pub use location::InvalidLocation;
 pub use location::Location;
 pub use reference::InvalidReference;
@@ -43,33 +46,6 @@ pub use reference::Reference;
 use remote::Remote;
 use store::Store;
 use tree::Tree;
-
-/// Longest silence of a server.
-const SILENCE: Duration = Duration::from_secs(30);
-/// Longest time that one fetch may take, however lively the server is.
-const DEADLINE: Duration = Duration::from_mins(5);
-
-/// What is needed to read a repository.
-#[derive(Clone, Debug)]
-pub struct Access {
-    /// Sent with the user name `x-access-token`; only over https, or to this very machine.
-    pub token: Option<Secret>,
-    /// Longest silence of the server.
-    pub silence: Duration,
-    /// Longest time for one operation of a [`Repository`]; who uses a [`Remote`] without one limits
-    /// its own.
-    pub deadline: Duration,
-}
-
-impl Default for Access {
-    fn default() -> Self {
-        Self {
-            token: None,
-            silence: SILENCE,
-            deadline: DEADLINE,
-        }
-    }
-}
 
 /// What a reference stands at: cheap to learn, and equal as long as nothing changed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use gix::ObjectId;
 use gix::progress::Discard;
 use gix::protocol::transport::client::blocking_io::Transport;
@@ -52,18 +50,11 @@ type Connection<'a, 'repo> = gix::remote::Connection<'a, 'a, 'repo, Box<dyn Tran
 impl Remote {
     /// Refuses to send a token where others could read it.
     pub fn new(url: RepoUrl, access: Access) -> Result<Self, Error> {
-        match url.scheme() {
-            Scheme::Http if access.token.is_some() && !url.is_loopback() => {
-                return Err(Error::PlainToken {
-                    url: url.to_string(),
-                });
-            }
-            Scheme::Https | Scheme::Http | Scheme::File => {}
-            Scheme::Git | Scheme::Ssh | Scheme::Scp => {
-                return Err(Error::Unsupported {
-                    url: url.to_string(),
-                });
-            }
+        access.check(&url)?;
+        if matches!(url.scheme(), Scheme::Git | Scheme::Ssh | Scheme::Scp) {
+            return Err(Error::Unsupported {
+                url: url.to_string(),
+            });
         }
         Ok(Self { url, access })
     }
@@ -215,10 +206,10 @@ impl Remote {
             configure_request: None,
         };
         // A header of ours also makes the transport refuse every redirect: the token goes nowhere else.
-        let token = self.access.token.as_ref();
-        let header = token.map(|token| {
-            let pair = STANDARD.encode(format!("x-access-token:{}", token.expose()));
-            format!("Authorization: Basic {pair}")
+        let credentials = self.access.credentials.as_ref();
+        let header = credentials.and_then(|credentials| {
+            let value = credentials.authorization()?;
+            Some(format!("Authorization: {}", value.expose()))
         });
         http::Options {
             extra_headers: header.into_iter().collect(),

@@ -15,6 +15,7 @@ use axon::model::Revision;
 use axon::model::Secret;
 use axon::model::Snapshot;
 use axon::repo::Access;
+use axon::repo::Credentials;
 use axon::repo::Error;
 use axon::repo::Location;
 use axon::repo::Reference;
@@ -42,7 +43,7 @@ fn open(location: &str, access: Access) -> Repository {
 
 fn with_token(token: &str) -> Access {
     Access {
-        token: Some(Secret::new(token)),
+        credentials: Some(Credentials::Token(Secret::new(token))),
         ..Access::default()
     }
 }
@@ -347,7 +348,7 @@ fn a_token_does_not_travel_in_the_clear() {
     let check = |url: &str, refused: bool| {
         let opened = Repository::open(&Location::parse(url).unwrap(), with_token("x"));
         assert_eq!(
-            matches!(opened, Err(Error::PlainToken { .. })),
+            matches!(opened, Err(Error::UnfitCredential { .. })),
             refused,
             "{url}"
         );
