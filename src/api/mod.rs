@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod labels;
+pub mod plan;
 pub mod repo_sync;
 mod schema;
 pub mod task;
@@ -16,6 +17,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 
 pub use config::Config;
+pub use plan::plan_schema;
 pub use repo_sync::RepoSync;
 pub use schema::config_schema;
 pub use task::Task;

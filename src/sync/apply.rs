@@ -37,13 +37,20 @@ const GONE_LIMIT: Duration = Duration::from_mins(2);
 const DELETE_ATTEMPTS: usize = 5;
 
 /// Carries `plan` out. `stop` is heard between objects, never inside one.
-pub(super) async fn apply(cluster: &Cluster, plan: &Plan, stop: &CancellationToken) -> Applied {
+/// `tell` hears of each object that has had its turn.
+pub(super) async fn apply(
+    cluster: &Cluster,
+    plan: &Plan,
+    stop: &CancellationToken,
+    tell: &(dyn Fn(&Key, Progress) + Send + Sync),
+) -> Applied {
     let run = Run {
         cluster,
         plan,
         manager: format!("axon-{}", plan.sync),
         stop,
         lost: AtomicBool::new(false),
+        tell,
     };
     let mut applied = Applied::default();
     let mut broken = BTreeSet::new();
@@ -79,6 +86,15 @@ struct Run<'a> {
     stop: &'a CancellationToken,
     /// Whether the API server stopped answering: it is not asked for the rest.
     lost: AtomicBool,
+    tell: &'a (dyn Fn(&Key, Progress) + Send + Sync),
+}
+
+/// How the turn of one object ended that was to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    Done(Deed),
+    Failed,
+    Skipped,
 }
 
 /// What became of one step.
@@ -90,6 +106,17 @@ enum Fate {
     Skipped(Skipped),
 }
 
+impl Fate {
+    fn progress(&self) -> Option<Progress> {
+        match self {
+            Self::Done(deed) => Some(Progress::Done(*deed)),
+            Self::Failed(_) => Some(Progress::Failed),
+            Self::Skipped(_) => Some(Progress::Skipped),
+            Self::Unchanged | Self::Blocked => None,
+        }
+    }
+}
+
 impl Run<'_> {
     async fn each<'s>(
         &self,
@@ -98,7 +125,13 @@ impl Run<'_> {
         applied: &mut Applied,
     ) {
         let mut fates = stream::iter(steps)
-            .map(|step| async move { (step, self.step(step, broken).await) })
+            .map(|step| async move {
+                let fate = self.step(step, broken).await;
+                if let Some(progress) = fate.progress() {
+                    (self.tell)(&step.key, progress);
+                }
+                (step, fate)
+            })
             .buffered(PARALLEL);
         while let Some((step, fate)) = fates.next().await {
             let key = step.key.clone();

@@ -14,8 +14,10 @@ mod path;
 mod pipeline;
 mod probe;
 pub mod render;
+pub mod saved;
 mod world;
 
+pub use apply::Progress;
 pub use guard::Allow;
 pub use guard::Cleared;
 pub use guard::Refusal;
@@ -28,6 +30,7 @@ pub use pipeline::Options;
 pub use pipeline::Pipeline;
 pub use pipeline::Probe;
 pub use pipeline::target_namespace;
+pub use saved::Witness;
 
 /// Requests in flight at once: more make an API server slower, not faster.
 const PARALLEL: usize = 8;

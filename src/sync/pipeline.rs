@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cluster;
 use crate::cluster::Cluster;
 use crate::model::Home;
+use crate::model::Key;
 use crate::model::Kind;
 use crate::model::Namespace;
 use crate::model::ObjectName;
@@ -19,6 +20,7 @@ use crate::model::plan::Step;
 use crate::model::problem::Place;
 use crate::model::snapshot::Source;
 use crate::sync::apply;
+use crate::sync::apply::Progress;
 use crate::sync::decide;
 use crate::sync::guard::Cleared;
 use crate::sync::live;
@@ -26,6 +28,7 @@ use crate::sync::observe;
 use crate::sync::observe::Observed;
 use crate::sync::observe::Until;
 use crate::sync::probe;
+use crate::sync::saved::Witness;
 use crate::sync::world::Identity;
 use crate::sync::world::World;
 
@@ -145,6 +148,11 @@ impl Pipeline {
     /// What is to be done to make the cluster equal to the configuration. Writes nothing; where
     /// nothing differs, it sends four LISTs and no other request.
     pub async fn plan(&self, input: Input<'_>) -> Result<Plan, Error> {
+        Ok(self.plan_witnessed(input).await?.0)
+    }
+
+    /// The plan, and what of the cluster it rests on: what a saved plan is compared by.
+    pub async fn plan_witnessed(&self, input: Input<'_>) -> Result<(Plan, Witness), Error> {
         let namespace = self.cluster.namespace();
         let home = Home::new(input.source, input.root);
         let sync = input.set.sync.clone();
@@ -169,7 +177,8 @@ impl Pipeline {
                 source,
             })?;
         let tasks = input.set.objects.iter();
-        Ok(Plan {
+        let witness = Witness::of(&world);
+        let plan = Plan {
             declared: input.set.objects.len(),
             members: world.members(&identity).count(),
             runs: tasks
@@ -180,12 +189,23 @@ impl Pipeline {
             home: identity.home,
             revision: input.revision.clone(),
             steps,
-        })
+        };
+        Ok((plan, witness))
     }
 
     /// Carries a plan out. Errors of single objects are in the result.
     pub async fn apply(&self, plan: Cleared<'_>, stop: &CancellationToken) -> Applied {
-        apply::apply(&self.cluster, plan.plan(), stop).await
+        self.apply_telling(plan, stop, &|_, _| {}).await
+    }
+
+    /// Carries a plan out, and tells of each object as its turn ends.
+    pub async fn apply_telling(
+        &self,
+        plan: Cleared<'_>,
+        stop: &CancellationToken,
+        tell: &(dyn Fn(&Key, Progress) + Send + Sync),
+    ) -> Applied {
+        apply::apply(&self.cluster, plan.plan(), stop, tell).await
     }
 
     /// Waits for the Tasks of a plan.
