@@ -5,7 +5,9 @@
 
 mod error;
 mod install;
+mod managed;
 mod object;
+mod record;
 mod transport;
 
 use std::time::Duration;
@@ -77,6 +79,22 @@ pub struct Apply<'a> {
     pub dry_run: bool,
 }
 
+/// Which object an apply is meant for. It fails with [`Error::Moved`] where it would meet another.
+#[derive(Clone, Copy, Debug)]
+pub enum Target<'a> {
+    /// None of that name.
+    Nothing,
+    /// This one, whatever became of it.
+    Object(&'a LiveId),
+    /// This one, as it was seen.
+    Exactly(&'a LiveId),
+}
+
+/// A version that no object has: the storage gives the first write a later one. An apply that names a
+/// version creates an object where there is none, and else demands that very version.
+const NEVER: &str = "1";
+const MERGE_PATCH: &str = "application/merge-patch+json";
+
 /// What becomes of the objects that a deleted one owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Propagation {
@@ -91,11 +109,25 @@ pub enum Propagation {
 pub struct Cluster {
     client: Client,
     namespace: Namespace,
+    /// On whose behalf is written; absent: our own.
+    writer: Option<String>,
 }
 
 impl Cluster {
     pub fn new(client: Client, namespace: Namespace) -> Self {
-        Self { client, namespace }
+        Self {
+            client,
+            namespace,
+            writer: None,
+        }
+    }
+
+    /// The same, but what is written (dry runs included) is written as `user`, with the rights of that
+    /// user and no others. Reads stay our own.
+    #[must_use]
+    pub fn writing_as(mut self, user: String) -> Self {
+        self.writer = Some(user);
+        self
     }
 
     pub fn namespace(&self) -> &Namespace {
@@ -114,7 +146,7 @@ impl Cluster {
 
     /// The object, if it is there.
     pub async fn get(&self, key: &Key) -> Result<Option<Object>, Error> {
-        let call = self.call(Method::GET, Resource::Declared(key.kind), Some(key));
+        let call = self.call(Method::GET, Resource::Declared(key.kind), key.name.as_str());
         match call.send::<Value>(&self.client).await {
             Ok(object) => Ok(Some(Object::new(object))),
             Err(Error::NotFound(_)) => Ok(None),
@@ -122,27 +154,98 @@ impl Cluster {
         }
     }
 
-    /// Server-side apply. Gives the object as it is then, or would be.
+    /// Server-side apply of an object that is not there yet: it fails with [`Error::Moved`] where there
+    /// is one of that name. Gives the object as it is then, or would be.
+    pub async fn create(
+        &self,
+        key: &Key,
+        manifest: &Manifest,
+        how: Apply<'_>,
+    ) -> Result<Object, Error> {
+        self.apply(key, manifest, Target::Nothing, how).await
+    }
+
+    /// Server-side apply to what `target` names, and to nothing else. Gives the object as it is then,
+    /// or would be.
     pub async fn apply(
         &self,
         key: &Key,
         manifest: &Manifest,
-        how: Apply<'_>,
-    ) -> Result<Object, Error> {
-        self.apply_value(key, manifest.as_value(), how).await
-    }
-
-    /// Server-side apply to exactly the object that `live` names: it fails when that one is gone.
-    pub async fn apply_to(
-        &self,
-        key: &Key,
-        manifest: &Manifest,
-        live: &LiveId,
+        target: Target<'_>,
         how: Apply<'_>,
     ) -> Result<Object, Error> {
         let mut body = manifest.as_value().clone();
-        body["metadata"]["uid"] = live.uid.clone().into();
-        self.apply_value(key, &body, how).await
+        match target {
+            Target::Nothing => body["metadata"]["resourceVersion"] = NEVER.into(),
+            Target::Object(live) => body["metadata"]["uid"] = live.uid.clone().into(),
+            Target::Exactly(live) => {
+                body["metadata"]["uid"] = live.uid.clone().into();
+                body["metadata"]["resourceVersion"] = live.resource_version.clone().into();
+            }
+        }
+        let mut call = self
+            .call(
+                Method::PATCH,
+                Resource::Declared(key.kind),
+                key.name.as_str(),
+            )
+            .query("fieldManager", how.manager)
+            .query("force", if how.force { "true" } else { "false" });
+        if how.dry_run {
+            call = call.query("dryRun", "All");
+        }
+        call.json("application/apply-patch+yaml", &body)
+            .send(&self.client)
+            .await
+            .map(Object::new)
+    }
+
+    /// What would come of creating the object under a name that the server makes up from its own. A rule
+    /// that looks at names may answer otherwise.
+    pub async fn create_elsewhere(
+        &self,
+        key: &Key,
+        manifest: &Manifest,
+        manager: &str,
+    ) -> Result<Object, Error> {
+        let mut body = manifest.as_value().clone();
+        if let Some(metadata) = body["metadata"].as_object_mut() {
+            metadata.remove("name");
+            metadata.insert("generateName".into(), format!("{}-", key.name).into());
+        }
+        self.call(Method::POST, Resource::Declared(key.kind), None)
+            .query("fieldManager", manager)
+            .query("dryRun", "All")
+            .json("application/json", &body)
+            .send(&self.client)
+            .await
+            .map(Object::new)
+    }
+
+    /// Makes what the managers `from` own in the object `manager`'s, as if it had applied that. Nothing
+    /// else changes. `live` must be the object as it is now.
+    pub async fn inherit(
+        &self,
+        key: &Key,
+        live: &Object,
+        from: &[String],
+        manager: &str,
+    ) -> Result<Object, Error> {
+        let body = json!({"metadata": {
+            "uid": live.id().uid,
+            "resourceVersion": live.id().resource_version,
+            "managedFields": managed::merged(live.managed_fields(), from, manager),
+        }});
+        self.call(
+            Method::PATCH,
+            Resource::Declared(key.kind),
+            key.name.as_str(),
+        )
+        .query("fieldManager", manager)
+        .json(MERGE_PATCH, &body)
+        .send(&self.client)
+        .await
+        .map(Object::new)
     }
 
     /// Deletes exactly the object that `live` names.
@@ -161,11 +264,15 @@ impl Cluster {
                 Propagation::Foreground => "Foreground",
             },
         });
-        self.call(Method::DELETE, Resource::Declared(key.kind), Some(key))
-            .json("application/json", &body)
-            .send::<Value>(&self.client)
-            .await
-            .map(drop)
+        self.call(
+            Method::DELETE,
+            Resource::Declared(key.kind),
+            key.name.as_str(),
+        )
+        .json("application/json", &body)
+        .send::<Value>(&self.client)
+        .await
+        .map(drop)
     }
 
     /// Waits until the object with this UID is gone.
@@ -185,20 +292,6 @@ impl Cluster {
             sleep(pause).await;
             pause = (pause * 2).min(longest);
         }
-    }
-
-    async fn apply_value(&self, key: &Key, body: &Value, how: Apply<'_>) -> Result<Object, Error> {
-        let mut call = self
-            .call(Method::PATCH, Resource::Declared(key.kind), Some(key))
-            .query("fieldManager", how.manager)
-            .query("force", if how.force { "true" } else { "false" });
-        if how.dry_run {
-            call = call.query("dryRun", "All");
-        }
-        call.json("application/apply-patch+yaml", body)
-            .send(&self.client)
-            .await
-            .map(Object::new)
     }
 
     async fn list_all(
@@ -249,14 +342,20 @@ impl Cluster {
         }
     }
 
-    fn call<'a>(&'a self, method: Method, resource: Resource, key: Option<&'a Key>) -> Call<'a> {
-        let name = key.map(|key| key.name.as_str());
+    fn call<'a>(
+        &'a self,
+        method: Method,
+        resource: Resource,
+        name: impl Into<Option<&'a str>>,
+    ) -> Call<'a> {
+        let name = name.into();
         let mut path = resource.path(&self.namespace);
         if let Some(name) = name {
             path.push('/');
             path.push_str(name);
         }
-        Call::new(
+        let writes = method != Method::GET;
+        let call = Call::new(
             method,
             path,
             error::Asked {
@@ -264,7 +363,11 @@ impl Cluster {
                 resource: resource.plural(),
                 name,
             },
-        )
+        );
+        match &self.writer {
+            Some(user) if writes => call.impersonating(user),
+            Some(_) | None => call,
+        }
     }
 }
 

@@ -29,6 +29,9 @@ const MAX_ANSWER: usize = 1 << 30;
 const METADATA_ONLY: &str =
     "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 
+/// Names the user on whose behalf a request is made.
+const IMPERSONATE: &str = "Impersonate-User";
+
 /// How often a request is sent that an overloaded server turns away unheard.
 const ATTEMPTS: usize = 5;
 
@@ -38,6 +41,7 @@ pub(super) struct Call<'a> {
     path: String,
     query: String,
     accept: &'static str,
+    user: Option<&'a str>,
     body: Option<(&'static str, Bytes)>,
     asked: Asked<'a>,
 }
@@ -49,6 +53,7 @@ impl<'a> Call<'a> {
             path,
             query: String::new(),
             accept: "application/json",
+            user: None,
             body: None,
             asked,
         }
@@ -63,6 +68,11 @@ impl<'a> Call<'a> {
 
     pub(super) fn json(mut self, content_type: &'static str, body: &Value) -> Self {
         self.body = Some((content_type, body.to_string().into()));
+        self
+    }
+
+    pub(super) fn impersonating(mut self, user: &'a str) -> Self {
+        self.user = Some(user);
         self
     }
 
@@ -96,6 +106,9 @@ impl<'a> Call<'a> {
             .method(self.method.clone())
             .uri(&self.path)
             .header(ACCEPT, self.accept);
+        if let Some(user) = self.user {
+            request = request.header(IMPERSONATE, user);
+        }
         let mut bytes = Bytes::new();
         if let Some((content_type, body)) = &self.body {
             request = request.header(CONTENT_TYPE, *content_type);

@@ -110,7 +110,9 @@ fn apply_new(call: &Call, sent: &Value) -> Result<Reply, ApiError> {
         );
         return Err(ApiError::conflict(&call.resource, &call.name, &why));
     }
-    let object = applied(call, None, sent)?;
+    let mut object = applied(call, None, sent)?;
+    // A version only says which object is not meant: there is none.
+    object::meta_mut(&mut object).remove("resourceVersion");
     write::make(call, object, Ownership::Settled)
 }
 
