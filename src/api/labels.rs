@@ -12,6 +12,12 @@ pub const SYNC: &str = "axon.io/sync";
 pub const RECORD: &str = "axon.io/record";
 /// Value of [`RECORD`].
 pub const RECORD_RUN: &str = "run";
+/// Label on run records whose Task's name left `axon.yaml`. Its only value is [`LEFT_TRUE`].
+pub const LEFT: &str = "axon.io/left";
+/// Value of [`LEFT`].
+pub const LEFT_TRUE: &str = "true";
+/// Annotation on run records that have [`LEFT`]: the time (RFC 3339) from which they may go.
+pub const FORGET_AFTER: &str = "axon.io/forget-after";
 
 /// Annotation on declared objects: `<source>#<path>#<Kind>/<name>`.
 pub const ORIGIN: &str = "axon.io/origin";

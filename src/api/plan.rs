@@ -173,6 +173,8 @@ pub enum PlanClaim {
     Adopt,
     /// It becomes one of this sync, with all declared fields.
     AdoptByForce,
+    /// It was of the id that this sync had before.
+    TakeOver,
 }
 
 /// How a recorded run ended.
@@ -180,6 +182,8 @@ pub enum PlanClaim {
 pub enum RunOutcome {
     Succeeded,
     Failed,
+    /// Its Task was deleted by a sync before it ended.
+    Cancelled,
     Unknown,
 }
 

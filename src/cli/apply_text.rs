@@ -30,6 +30,16 @@ pub(super) fn problems(applied: &Applied) -> String {
         }
     }
     further(&mut text, applied.failed.len(), "failed");
+    if !applied.records.is_empty() {
+        writeln!(
+            text,
+            "{ERROR}error{ERROR:#}: cannot move the records of runs"
+        )
+        .ok();
+    }
+    for cause in &applied.records {
+        writeln!(text, "  caused by: {}", visible(cause)).ok();
+    }
     for (key, why) in applied.skipped.iter().take(MAX_TOLD) {
         let why = skipped(why);
         writeln!(text, "{WARNING}skipped{WARNING:#}: {key}: {why}").ok();
@@ -47,6 +57,7 @@ pub(super) fn summary(applied: &Applied) -> String {
         blocked,
         failed,
         skipped,
+        records: _,
     } = applied;
     let counts = [
         (applied.count(Deed::Created), "created"),
@@ -79,7 +90,7 @@ pub(super) fn observed(observed: &Observed) -> String {
     let mut text = String::new();
     for (name, outcome) in finished {
         let word = match outcome {
-            Outcome::Succeeded | Outcome::Failed => outcome.as_str(),
+            Outcome::Succeeded | Outcome::Failed | Outcome::Cancelled => outcome.as_str(),
             Outcome::Unknown => "gone, its end is not known",
         };
         writeln!(text, "Task/{name}  {word}").ok();
@@ -97,6 +108,7 @@ fn skipped(why: &Skipped) -> String {
         Skipped::Workspace { name } => format!("Workspace {name:?} was not applied"),
         Skipped::Unreachable => "the API server cannot be reached any more".into(),
         Skipped::Interrupted => "interrupted".into(),
+        Skipped::Records => "the records of runs could not be moved".into(),
         Skipped::PruneAfterFailure => "nothing is deleted after a failure".into(),
     }
 }
@@ -134,6 +146,7 @@ mod tests {
             blocked: vec![],
             failed: vec![failed],
             skipped: vec![(key("c"), Skipped::Unreachable); 25],
+            records: Vec::new(),
         };
         assert_eq!(
             summary(&applied),

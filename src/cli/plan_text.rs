@@ -65,6 +65,7 @@ fn word(step: &Step) -> Option<(&'static str, Style, String)> {
         Action::Update { claim, .. } => match claim {
             Claim::Own => ("~", YELLOW, "update".into()),
             Claim::Adopt | Claim::AdoptByForce => ("~", YELLOW, "update: adopts it".into()),
+            Claim::TakeOver => ("~", YELLOW, "update: takes it over".into()),
         },
         Action::Replace { unfinished, .. } => {
             let word = if *unfinished {
@@ -189,6 +190,7 @@ fn summary(text: &mut String, sum: Summary) {
         refused,
         runs,
         reruns: _,
+        records,
     } = sum;
     if !sum.has_changes() && conflicts + refused == 0 {
         put(text, format_args!("No changes.\n"));
@@ -207,6 +209,7 @@ fn summary(text: &mut String, sum: Summary) {
         (unchanged, "unchanged"),
         (conflicts, conflict_word),
         (refused, "refused"),
+        (records, "run records to move or keep"),
     ];
     let told: Vec<String> = counts
         .iter()

@@ -8,6 +8,7 @@ mod clock;
 mod events;
 mod images;
 mod leader;
+mod ledger;
 mod options;
 pub mod spawner;
 pub mod sync;
@@ -51,9 +52,10 @@ pub enum Error {
 pub async fn run(client: Client, options: Options, stop: CancellationToken) -> Result<(), Error> {
     check_installed(&client, &options).await?;
     let tasks = task::run(client.clone(), &options, stop.clone());
-    let spawners = spawner::run(client, &options, stop.clone());
+    let spawners = spawner::run(client.clone(), &options, stop.clone());
+    let records = ledger::run(client, &options, stop.clone());
     tokio::select! {
-        ((), ()) = futures::future::join(tasks, spawners) => {}
+        ((), (), ()) = futures::future::join3(tasks, spawners, records) => {}
         // What is under way when the server is gone would wait for its answer for minutes.
         () = patience(&stop) => tracing::warn!("gave up waiting for requests that are under way"),
     }

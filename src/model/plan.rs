@@ -21,6 +21,8 @@ use super::snapshot::Revision;
 pub struct Plan {
     pub namespace: Namespace,
     pub sync: SyncId,
+    /// The id that the sync had before, where that is given up.
+    pub takes_over: Option<SyncId>,
     pub home: Home,
     pub revision: Revision,
     /// How many objects the configuration declares.
@@ -31,6 +33,31 @@ pub struct Plan {
     pub runs: BTreeMap<ObjectName, RunDigest>,
     /// One step for each object, in the order of output: by rank, then name; deletions last.
     pub steps: Vec<Step>,
+    /// What happens to the records of runs.
+    pub ledger: Vec<LedgerStep>,
+}
+
+/// What happens to one record of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LedgerStep {
+    /// It becomes one of this sync, under a new name.
+    Move { from: String, to: String },
+    /// The name of its Task left the configuration: the record goes some time after.
+    Leave { record: String },
+    /// The name of its Task came back: the record stays.
+    Return { record: String },
+    /// Its Task is deleted before it has ended.
+    Cancel { task: ObjectName, record: String },
+}
+
+impl LedgerStep {
+    /// Whether it is worth an apply of its own. The others wait for one.
+    pub fn is_change(&self) -> bool {
+        match self {
+            Self::Move { .. } | Self::Return { .. } => true,
+            Self::Leave { .. } | Self::Cancel { .. } => false,
+        }
+    }
 }
 
 /// What happens to one object.
@@ -51,6 +78,9 @@ pub enum Action {
         live: LiveId,
         changes: Vec<FieldChange>,
         claim: Claim,
+        /// Field managers whose fields become ours before anything else: what they set is then
+        /// declared, or removed.
+        inherits: Vec<String>,
     },
     /// A Task whose run changed: it is deleted, awaited gone, and created.
     Replace {
@@ -84,13 +114,15 @@ pub enum Claim {
     Adopt,
     /// It becomes one of this sync, with all declared fields.
     AdoptByForce,
+    /// It was of the id that this sync had before.
+    TakeOver,
 }
 
 impl Claim {
     /// Whether declared fields are taken from other managers.
     pub fn takes_fields(self) -> bool {
         match self {
-            Self::Own | Self::AdoptByForce => true,
+            Self::Own | Self::AdoptByForce | Self::TakeOver => true,
             Self::Adopt => false,
         }
     }
@@ -195,12 +227,14 @@ pub struct Summary {
     pub runs: usize,
     /// Those of them whose Task ran before.
     pub reruns: usize,
+    /// Records of runs that move from the id that the sync had before, or stay after all.
+    pub records: usize,
 }
 
 impl Summary {
     /// Whether carrying the plan out would write anything.
     pub fn has_changes(&self) -> bool {
-        self.create + self.update + self.replace + self.delete > 0
+        self.create + self.update + self.replace + self.delete + self.records > 0
     }
 }
 
@@ -236,11 +270,21 @@ impl Plan {
                 "\n",
             ]);
         }
+        for record in &self.ledger {
+            match record {
+                LedgerStep::Move { from, to } => text.extend(["move ", from, " ", to, "\n"]),
+                LedgerStep::Return { record } => text.extend(["return ", record, "\n"]),
+                LedgerStep::Leave { .. } | LedgerStep::Cancel { .. } => {}
+            }
+        }
         Digest::of(text)
     }
 
     pub fn summary(&self) -> Summary {
-        let mut sum = Summary::default();
+        let mut sum = Summary {
+            records: self.ledger.iter().filter(|it| it.is_change()).count(),
+            ..Summary::default()
+        };
         for step in &self.steps {
             match &step.action {
                 Action::Create { again, .. } => {
@@ -280,6 +324,8 @@ pub struct Applied {
     pub failed: Vec<Failed>,
     /// What was left out, and why.
     pub skipped: Vec<(Key, Skipped)>,
+    /// Why records of runs could not be moved, outermost cause first; empty if they were.
+    pub records: Vec<String>,
 }
 
 /// What was done to an object.
@@ -310,13 +356,18 @@ pub enum Skipped {
     Unreachable,
     /// The apply was told to stop before its turn.
     Interrupted,
+    /// The records of runs could not be moved before it.
+    Records,
     /// Nothing is deleted when something before it did not succeed.
     PruneAfterFailure,
 }
 
 impl Applied {
     pub fn is_complete(&self) -> bool {
-        self.blocked.is_empty() && self.failed.is_empty() && self.skipped.is_empty()
+        self.blocked.is_empty()
+            && self.failed.is_empty()
+            && self.skipped.is_empty()
+            && self.records.is_empty()
     }
 
     pub fn count(&self, deed: Deed) -> usize {

@@ -82,7 +82,7 @@ pub mod record_key {
     pub const TASK_UID: &str = "taskUID";
     /// The [`super::RunDigest`].
     pub const RUN: &str = "run";
-    /// `Succeeded` or `Failed`; absent until the Task has finished.
+    /// `Succeeded`, `Failed` or `Cancelled`; absent until the Task has finished.
     pub const OUTCOME: &str = "outcome";
     /// RFC 3339 time of the outcome.
     pub const FINISHED: &str = "finished";
@@ -102,6 +102,10 @@ pub struct RunRecord {
     /// RFC 3339.
     pub finished: Option<String>,
     pub item: Option<String>,
+    /// The id of the sync that the run is of; none for a spawner's.
+    pub sync: Option<String>,
+    /// Whether the name of the Task has left the configuration.
+    pub left: bool,
 }
 
 /// How a recorded run ended, as far as it is known.
@@ -109,15 +113,28 @@ pub struct RunRecord {
 pub enum Outcome {
     Succeeded,
     Failed,
+    /// Its Task was deleted by a sync before it ended.
+    Cancelled,
     /// Claimed, with no end on record: still going, or its Task was removed before it ended.
     Unknown,
 }
 
 impl Outcome {
+    /// As a record has it. What is not known is [`Outcome::Unknown`].
+    pub fn parse(text: &str) -> Self {
+        match text {
+            "Succeeded" => Self::Succeeded,
+            "Failed" => Self::Failed,
+            "Cancelled" => Self::Cancelled,
+            _ => Self::Unknown,
+        }
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Succeeded => "Succeeded",
             Self::Failed => "Failed",
+            Self::Cancelled => "Cancelled",
             Self::Unknown => "Unknown",
         }
     }

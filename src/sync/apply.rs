@@ -4,18 +4,13 @@ use std::collections::BTreeSet;
 use std::error::Error as StdError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::labels;
-use crate::cluster::Apply;
 use crate::cluster::Cluster;
 use crate::cluster::Error;
-use crate::cluster::Object;
-use crate::cluster::Propagation;
 use crate::model::Key;
 use crate::model::Kind;
 use crate::model::Plan;
@@ -24,17 +19,13 @@ use crate::model::plan::Applied;
 use crate::model::plan::Claim;
 use crate::model::plan::Deed;
 use crate::model::plan::Failed;
-use crate::model::plan::LiveId;
 use crate::model::plan::Manifest;
 use crate::model::plan::Skipped;
 use crate::model::plan::Step;
 use crate::sync::PARALLEL;
-use crate::sync::decide::PRUNE_DISABLED;
-
-/// How long a replaced Task may take to go: its Pod's grace period, and again as much.
-const GONE_LIMIT: Duration = Duration::from_mins(2);
-/// How often a deletion is tried anew when only the status of the object moved.
-const DELETE_ATTEMPTS: usize = 5;
+use crate::sync::records::Records;
+use crate::sync::work::Work;
+use crate::sync::world::manager_of;
 
 /// Carries `plan` out. `stop` is heard between objects, never inside one.
 /// `tell` hears of each object that has had its turn.
@@ -44,45 +35,42 @@ pub(super) async fn apply(
     stop: &CancellationToken,
     tell: &(dyn Fn(&Key, Progress) + Send + Sync),
 ) -> Applied {
-    let run = Run {
+    let manager = manager_of(&plan.sync);
+    let records = Records {
         cluster,
         plan,
-        manager: format!("axon-{}", plan.sync),
+        manager: &manager,
+    };
+    let mut applied = Applied::default();
+    if let Err(error) = records.copy().await {
+        applied.records = causes(&error);
+        let steps = plan.steps.iter();
+        applied.skipped = steps.map(|it| (it.key.clone(), Skipped::Records)).collect();
+        return applied;
+    }
+    let run = Run {
+        work: Work {
+            cluster,
+            manager: &manager,
+            records: &records,
+            broken_off: records.broken_off(),
+        },
         stop,
         lost: AtomicBool::new(false),
         tell,
     };
-    let mut applied = Applied::default();
-    let mut broken = BTreeSet::new();
-    for kind in Kind::ALL {
-        let rank = plan
-            .steps
-            .iter()
-            .filter(|step| step.key.kind == kind && !matches!(step.action, Action::Delete { .. }));
-        run.each(rank, &broken, &mut applied).await;
-        if kind == Kind::Workspace {
-            broken = not_applied(&applied);
-        }
-    }
-    let deletes = |step: &&Step| matches!(step.action, Action::Delete { .. });
-    let prune = plan.steps.iter().filter(deletes);
+    run.objects(plan, &mut applied).await;
     if applied.is_complete() {
-        // Ranks in turn: what names a Workspace goes before it.
-        for kind in Kind::ALL.iter().rev() {
-            let rank = prune.clone().filter(|step| step.key.kind == *kind);
-            run.each(rank, &broken, &mut applied).await;
+        if let Err(error) = records.settle().await {
+            applied.records = causes(&error);
         }
-    } else {
-        let left = prune.map(|step| (step.key.clone(), Skipped::PruneAfterFailure));
-        applied.skipped.extend(left);
+        records.note().await;
     }
     applied
 }
 
 struct Run<'a> {
-    cluster: &'a Cluster,
-    plan: &'a Plan,
-    manager: String,
+    work: Work<'a>,
     stop: &'a CancellationToken,
     /// Whether the API server stopped answering: it is not asked for the rest.
     lost: AtomicBool,
@@ -118,6 +106,31 @@ impl Fate {
 }
 
 impl Run<'_> {
+    async fn objects(&self, plan: &Plan, applied: &mut Applied) {
+        let mut broken = BTreeSet::new();
+        for kind in Kind::ALL {
+            let rank = plan.steps.iter().filter(|step| {
+                step.key.kind == kind && !matches!(step.action, Action::Delete { .. })
+            });
+            self.each(rank, &broken, applied).await;
+            if kind == Kind::Workspace {
+                broken = not_applied(applied);
+            }
+        }
+        let deletes = |step: &&Step| matches!(step.action, Action::Delete { .. });
+        let prune = plan.steps.iter().filter(deletes);
+        if applied.is_complete() {
+            // Ranks in turn: what names a Workspace goes before it.
+            for kind in Kind::ALL.iter().rev() {
+                let rank = prune.clone().filter(|step| step.key.kind == *kind);
+                self.each(rank, &broken, applied).await;
+            }
+        } else {
+            let left = prune.map(|step| (step.key.clone(), Skipped::PruneAfterFailure));
+            applied.skipped.extend(left);
+        }
+    }
+
     async fn each<'s>(
         &self,
         steps: impl Iterator<Item = &'s Step>,
@@ -149,24 +162,30 @@ impl Run<'_> {
         let key = &step.key;
         match &step.action {
             Action::Create { manifest, .. } => {
-                let work = self.create(key, manifest);
+                let work = self.work.create(key, manifest);
                 self.attempt(key, Some(manifest), broken, work).await
             }
             Action::Update {
                 manifest,
                 live,
                 claim,
-                ..
+                inherits,
+                changes: _,
             } => {
-                let work = self.update(key, manifest, live, *claim);
+                if *claim == Claim::TakeOver || !inherits.is_empty() {
+                    let work = self.work.take(key, manifest, live, *claim, inherits);
+                    return self.attempt(key, Some(manifest), broken, work).await;
+                }
+                let work = self.work.update(key, manifest, live, *claim);
                 self.attempt(key, Some(manifest), broken, work).await
             }
             Action::Replace { manifest, live, .. } => {
-                let work = self.replace(key, manifest, live);
+                let work = self.work.replace(key, manifest, live);
                 self.attempt(key, Some(manifest), broken, work).await
             }
             Action::Delete { live, .. } => {
-                self.attempt(key, None, broken, self.prune(key, live)).await
+                self.attempt(key, None, broken, self.work.prune(key, live))
+                    .await
             }
             Action::Keep | Action::Unchanged | Action::AlreadyRan { .. } => Fate::Unchanged,
             Action::Blocked { .. } => Fate::Blocked,
@@ -206,81 +225,6 @@ impl Run<'_> {
             }
         }
     }
-
-    async fn create(&self, key: &Key, manifest: &Manifest) -> Result<Deed, Error> {
-        // Without force: an object that appeared meanwhile keeps its owners.
-        let how = self.how(Claim::Adopt);
-        self.cluster.apply(key, manifest, how).await?;
-        Ok(Deed::Created)
-    }
-
-    async fn update(
-        &self,
-        key: &Key,
-        manifest: &Manifest,
-        live: &LiveId,
-        claim: Claim,
-    ) -> Result<Deed, Error> {
-        let how = self.how(claim);
-        self.cluster.apply_to(key, manifest, live, how).await?;
-        Ok(Deed::Updated)
-    }
-
-    async fn replace(&self, key: &Key, manifest: &Manifest, live: &LiveId) -> Result<Deed, Error> {
-        // Foreground: the old Job is gone before its name is needed again.
-        self.delete(key, live, Propagation::Foreground, |_| true)
-            .await?;
-        self.cluster.await_gone(key, &live.uid, GONE_LIMIT).await?;
-        self.create(key, manifest).await?;
-        Ok(Deed::Replaced)
-    }
-
-    async fn prune(&self, key: &Key, live: &LiveId) -> Result<Deed, Error> {
-        let still_ours = |object: &Object| {
-            object.label(labels::SYNC) == Some(self.plan.sync.as_str())
-                && object.annotation(labels::PRUNE) != Some(PRUNE_DISABLED)
-        };
-        self.delete(key, live, Propagation::Background, still_ours)
-            .await?;
-        Ok(Deed::Deleted)
-    }
-
-    /// Deletes the object if it is the one that was planned for, save for its status.
-    async fn delete(
-        &self,
-        key: &Key,
-        planned: &LiveId,
-        propagation: Propagation,
-        still_meant: impl Fn(&Object) -> bool,
-    ) -> Result<(), Error> {
-        let mut live = planned.clone();
-        for _ in 1..DELETE_ATTEMPTS {
-            match self.cluster.delete(key, &live, propagation).await {
-                Err(Error::NotFound(_)) => return Ok(()),
-                Err(Error::Moved(message)) => {
-                    let Some(now) = self.cluster.get(key).await? else {
-                        return Ok(());
-                    };
-                    let id = now.id();
-                    let same = id.uid == planned.uid && id.generation == planned.generation;
-                    if !same || !still_meant(&now) {
-                        return Err(Error::Moved(message));
-                    }
-                    live = id;
-                }
-                done => return done,
-            }
-        }
-        self.cluster.delete(key, &live, propagation).await
-    }
-
-    fn how(&self, claim: Claim) -> Apply<'_> {
-        Apply {
-            manager: &self.manager,
-            force: claim.takes_fields(),
-            dry_run: false,
-        }
-    }
 }
 
 /// Names of the Workspaces that are not as declared.
@@ -296,15 +240,20 @@ fn not_applied(applied: &Applied) -> BTreeSet<String> {
 }
 
 fn failed(key: Key, error: &Error) -> Failed {
+    Failed {
+        key,
+        is_conflict: matches!(error, Error::FieldConflict(_) | Error::Moved(_)),
+        causes: causes(error),
+    }
+}
+
+/// An error in words, with what caused it.
+fn causes(error: &Error) -> Vec<String> {
     let mut causes = vec![error.to_string()];
     let mut source = error.source();
     while let Some(cause) = source {
         causes.push(cause.to_string());
         source = cause.source();
     }
-    Failed {
-        key,
-        is_conflict: matches!(error, Error::FieldConflict(_) | Error::Moved(_)),
-        causes,
-    }
+    causes
 }

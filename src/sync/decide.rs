@@ -16,15 +16,18 @@ use crate::model::plan::FieldChange;
 use crate::model::plan::Manifest;
 use crate::model::plan::OwnedField;
 use crate::model::plan::Step;
-use crate::model::run::RunScope;
-use crate::model::run::record_name;
+use crate::model::run::RunRecord;
 use crate::sync::Options;
 use crate::sync::diff;
 use crate::sync::manifest::marked;
+use crate::sync::owners::Ours;
+use crate::sync::owners::Owners;
 use crate::sync::world::Identity;
 use crate::sync::world::Standing;
 use crate::sync::world::World;
+use crate::sync::world::has_run;
 use crate::sync::world::is_unfinished;
+use crate::sync::world::manager_of;
 use crate::sync::world::running;
 use crate::sync::world::standing;
 
@@ -33,7 +36,7 @@ pub(super) fn steps(
     set: &DesiredSet,
     world: &World,
     identity: &Identity,
-    options: Options,
+    options: &Options,
 ) -> Vec<Step> {
     let ran: BTreeSet<&str> = world.records.values().map(|it| it.task.as_str()).collect();
     let mut steps: Vec<Step> = set
@@ -42,16 +45,26 @@ pub(super) fn steps(
         .map(|desired| Step {
             key: desired.key.clone(),
             action: match world.objects.get(&desired.key) {
-                Some(object) => present(desired, object, identity, options),
+                Some(object) => present(desired, object, world, identity, options),
                 None => absent(desired, world, identity, &ran),
             },
         })
         .collect();
+    if let Some(old) = renamed_from(set, world, identity) {
+        // What of it has run is on record under that id, where we do not look.
+        for step in steps.iter_mut().filter(|it| it.key.kind == Kind::Task) {
+            if let Action::Create { .. } = step.action {
+                let sync = old.to_owned();
+                let reason = Blocked::OtherSync { sync };
+                step.action = Action::Blocked { reason };
+            }
+        }
+    }
     let mut leaving: Vec<Step> = world
         .leaving(identity, set)
         .map(|(key, object)| Step {
             key: key.clone(),
-            action: leave(key, object, world),
+            action: leave(key, object, world, options),
         })
         .collect();
     // What names a Workspace goes before it.
@@ -60,38 +73,70 @@ pub(super) fn steps(
     steps
 }
 
-/// A Task of this run that is gone did run, and does not run again.
-pub(super) fn has_run(desired: &Desired, world: &World, identity: &Identity) -> Option<Action> {
-    let run = desired.run.as_ref()?;
-    let scope = RunScope::Sync {
-        sync: identity.sync.to_string(),
-        task: desired.key.name.to_string(),
-    };
-    let record = world.records.get(&record_name(&scope, run))?;
-    Some(Action::AlreadyRan {
-        outcome: record.outcome,
-        finished: record.finished.clone(),
+/// The id under which this very configuration made objects before, without that the sync was told.
+fn renamed_from<'a>(set: &DesiredSet, world: &'a World, identity: &Identity) -> Option<&'a str> {
+    set.objects.iter().find_map(|desired| {
+        let object = world.objects.get(&desired.key)?;
+        let label = object.label(labels::SYNC)?;
+        let origin = identity.home.origin(&desired.key);
+        let is_home = object.annotation(labels::ORIGIN) == Some(origin.as_str());
+        (is_home && !identity.is_ours(label)).then_some(label)
     })
 }
 
 fn absent(desired: &Desired, world: &World, identity: &Identity, ran: &BTreeSet<&str>) -> Action {
-    has_run(desired, world, identity).unwrap_or_else(|| Action::Create {
+    // A Task of this run that is gone did run, and does not run again.
+    if let Some(record) = has_run(desired, world, identity) {
+        return already_ran(record);
+    }
+    Action::Create {
         manifest: mark(desired, identity),
         again: desired.key.kind == Kind::Task && ran.contains(desired.key.name.as_str()),
-    })
+    }
 }
 
-fn present(desired: &Desired, object: &Object, identity: &Identity, options: Options) -> Action {
+fn already_ran(record: &RunRecord) -> Action {
+    Action::AlreadyRan {
+        outcome: record.outcome,
+        finished: record.finished.clone(),
+    }
+}
+
+fn present(
+    desired: &Desired,
+    object: &Object,
+    world: &World,
+    identity: &Identity,
+    options: &Options,
+) -> Action {
     let claim = match standing(&desired.key, object, identity, options.adopt) {
         Standing::Blocked(reason) => return Action::Blocked { reason },
         Standing::Ours => Claim::Own,
+        Standing::Renamed => Claim::TakeOver,
         Standing::Adoptable if options.force_conflicts => Claim::AdoptByForce,
         Standing::Adoptable => Claim::Adopt,
     };
     let manifest = mark(desired, identity);
-    let changes = diff::from_declared(&manifest, object, &identity.manager());
+    let manager = identity.manager();
+    let inherits = inherited(object, claim, identity, options);
+    let ours = Ours {
+        manager: &manager,
+        inherits: &inherits,
+    };
+    let changes = diff::from_declared(&manifest, object, &ours);
     let live = object.id();
     if runs_again(desired, object, &changes) {
+        if let Some(record) = has_run(desired, world, identity) {
+            // What is declared now ran before what is there: the one does not run again, and the
+            // other, if it is ours, is not wanted any more.
+            return match claim {
+                Claim::Own | Claim::TakeOver => Action::Delete {
+                    live,
+                    running: running(&desired.key, object, world),
+                },
+                Claim::Adopt | Claim::AdoptByForce => already_ran(record),
+            };
+        }
         return Action::Replace {
             manifest,
             live,
@@ -99,7 +144,7 @@ fn present(desired: &Desired, object: &Object, identity: &Identity, options: Opt
             unfinished: is_unfinished(object),
         };
     }
-    if changes.is_empty() {
+    if changes.is_empty() && inherits.is_empty() {
         return Action::Unchanged;
     }
     let fields = owned_by_others(&changes);
@@ -112,11 +157,25 @@ fn present(desired: &Desired, object: &Object, identity: &Identity, options: Opt
         live,
         changes,
         claim,
+        inherits,
     }
 }
 
-fn leave(key: &Key, object: &Object, world: &World) -> Action {
-    if object.annotation(labels::PRUNE) == Some(PRUNE_DISABLED) {
+/// The field managers whose fields become ours when the object does.
+fn inherited(object: &Object, claim: Claim, identity: &Identity, options: &Options) -> Vec<String> {
+    let named: Vec<String> = match claim {
+        Claim::Own | Claim::TakeOver => identity.old.iter().map(manager_of).collect(),
+        Claim::Adopt | Claim::AdoptByForce if options.take_ownership => {
+            CLIENT_SIDE.map(str::to_owned).into()
+        }
+        Claim::Adopt | Claim::AdoptByForce => Vec::new(),
+    };
+    let owners = Owners::of(object);
+    named.into_iter().filter(|it| owners.has(it)).collect()
+}
+
+fn leave(key: &Key, object: &Object, world: &World, options: &Options) -> Action {
+    if !options.prune || object.annotation(labels::PRUNE) == Some(PRUNE_DISABLED) {
         return Action::Keep;
     }
     Action::Delete {
@@ -124,6 +183,15 @@ fn leave(key: &Key, object: &Object, world: &World) -> Action {
         running: running(key, object, world),
     }
 }
+
+/// What kubectl calls itself where it does not use server-side apply, and what the API server calls
+/// the owners of an object that is older than its first apply.
+const CLIENT_SIDE: [&str; 4] = [
+    "kubectl-client-side-apply",
+    "kubectl-create",
+    "kubectl-edit",
+    "before-first-apply",
+];
 
 /// Value of the annotation `axon.io/prune` that keeps an object.
 pub(super) const PRUNE_DISABLED: &str = "disabled";

@@ -7,6 +7,7 @@ use crate::cluster::Object;
 use crate::model::plan::FieldChange;
 use crate::model::plan::Manifest;
 use crate::sync::mask::shown;
+use crate::sync::owners::Ours;
 use crate::sync::owners::Owners;
 use crate::sync::path::FieldPath;
 
@@ -17,10 +18,13 @@ const DECLARED: [&[&str]; 3] = [
     &["spec"],
 ];
 
-/// What applying `manifest` as `manager` changes in `live`: declared fields that differ, and fields
-/// that we applied before and that are no longer declared. What the live object has beyond is left
+/// What applying `manifest` changes in `live`: declared fields that differ, and fields that are `ours` and that are no longer declared. What the live object has beyond is left
 /// alone: defaults, and fields of others.
-pub(super) fn from_declared(manifest: &Manifest, live: &Object, manager: &str) -> Vec<FieldChange> {
+pub(super) fn from_declared(
+    manifest: &Manifest,
+    live: &Object,
+    ours: &Ours<'_>,
+) -> Vec<FieldChange> {
     let owners = Owners::of(live);
     let mut found = Vec::new();
     for part in DECLARED {
@@ -39,15 +43,19 @@ pub(super) fn from_declared(manifest: &Manifest, live: &Object, manager: &str) -
                 );
             }
         }
-        if let Some(ours) = owners.applied_by(manager).and_then(|it| owned(it, part)) {
-            removed(&path, ours, declared, actual, &mut found);
+        let mut gone = Vec::new();
+        for fields in owners.applied(ours).filter_map(|it| owned(it, part)) {
+            removed(&path, fields, declared, actual, &mut gone);
         }
+        // What somebody else owns too stays theirs.
+        gone.retain(|it| owners.other_than(ours, &it.path).is_none());
+        found.extend(gone);
     }
-    finish(found, &owners, manager)
+    finish(found, &owners, ours)
 }
 
 /// All that differs between two states of an object.
-pub(super) fn between(before: &Object, after: &Object, manager: &str) -> Vec<FieldChange> {
+pub(super) fn between(before: &Object, after: &Object, ours: &Ours<'_>) -> Vec<FieldChange> {
     let owners = Owners::of(before);
     let empty = Value::Object(Map::new());
     let mut found = Vec::new();
@@ -63,7 +71,7 @@ pub(super) fn between(before: &Object, after: &Object, manager: &str) -> Vec<Fie
             &mut found,
         );
     }
-    finish(found, &owners, manager)
+    finish(found, &owners, ours)
 }
 
 /// A difference, not yet masked.
@@ -153,7 +161,7 @@ fn removed<'a>(
     }
 }
 
-fn finish(found: Vec<Found<'_>>, owners: &Owners<'_>, manager: &str) -> Vec<FieldChange> {
+fn finish(found: Vec<Found<'_>>, owners: &Owners<'_>, ours: &Ours<'_>) -> Vec<FieldChange> {
     let mut changes: Vec<FieldChange> = found
         .into_iter()
         .map(|it| FieldChange {
@@ -161,12 +169,14 @@ fn finish(found: Vec<Found<'_>>, owners: &Owners<'_>, manager: &str) -> Vec<Fiel
             after: shown(&it.path, it.after),
             changed_by: it
                 .before
-                .and_then(|_| owners.other_than(manager, &it.path))
+                .and_then(|_| owners.other_than(ours, &it.path))
                 .map(str::to_owned),
             path: it.path.to_string(),
         })
         .collect();
     changes.sort_by(|a, b| a.path.cmp(&b.path));
+    // Several managers that are ours may own one field.
+    changes.dedup_by(|a, b| a.path == b.path);
     changes
 }
 
@@ -190,6 +200,10 @@ mod tests {
     use crate::model::plan::Shown;
 
     const US: &str = "axon-app";
+    const OURS: Ours<'_> = Ours {
+        manager: US,
+        inherits: &[],
+    };
 
     fn live(spec: &Value, managed: &Value) -> Object {
         Object::new(json!({
@@ -221,7 +235,7 @@ mod tests {
 
     fn check(declared: &Value, live: &Object, expected: &[&str]) {
         let manifest = Manifest::new(json!({"metadata": {"name": "a"}, "spec": declared}));
-        let lines: Vec<String> = from_declared(&manifest, live, US)
+        let lines: Vec<String> = from_declared(&manifest, live, &OURS)
             .iter()
             .map(line)
             .collect();
@@ -310,7 +324,7 @@ mod tests {
     fn states_differ_both_ways() {
         let before = live(&json!({"a": 1, "b": {"c": 1}}), &json!([]));
         let after = Object::new(json!({"spec": {"a": 2, "d": [1]}, "status": {"x": 1}}));
-        let lines: Vec<String> = between(&before, &after, US).iter().map(line).collect();
+        let lines: Vec<String> = between(&before, &after, &OURS).iter().map(line).collect();
         assert_eq!(
             lines,
             [
@@ -366,14 +380,14 @@ mod tests {
             let spec: Value = Value::Object(spec.into_iter().collect());
             let manifest = Manifest::new(json!({"spec": spec}));
             let object = live(&spec, &json!([]));
-            prop_assert!(from_declared(&manifest, &object, US).is_empty());
-            prop_assert!(between(&object, &object, US).is_empty());
+            prop_assert!(from_declared(&manifest, &object, &OURS).is_empty());
+            prop_assert!(between(&object, &object, &OURS).is_empty());
         }
 
         #[test]
         fn different_specs_differ(a in json_value(), b in json_value()) {
             let object = |x: &Value| Object::new(json!({"spec": {"x": x}}));
-            let differ = !between(&object(&a), &object(&b), US).is_empty();
+            let differ = !between(&object(&a), &object(&b), &OURS).is_empty();
             prop_assert_eq!(differ, a != b);
         }
     }

@@ -104,6 +104,8 @@ mod tests {
         Plan {
             namespace: Namespace::parse("agents").unwrap(),
             sync: SyncId::parse("app").unwrap(),
+            takes_over: None,
+            ledger: Vec::new(),
             home: Home::new(&source, &RepoPath::parse("axon.yaml").unwrap()),
             revision: Revision::Commit("0".repeat(40)),
             declared: members - deletes + again,

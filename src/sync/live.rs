@@ -14,30 +14,31 @@ use crate::cluster::Cluster;
 use crate::cluster::Error;
 use crate::cluster::Object;
 use crate::cluster::Resource;
-use crate::model::Desired;
 use crate::model::Key;
 use crate::model::Kind;
 use crate::model::ObjectName;
+use crate::model::names::cut;
 use crate::model::object::DesiredSet;
-use crate::model::run::Outcome;
-use crate::model::run::RunDigest;
 use crate::model::run::RunRecord;
-use crate::model::run::record_key;
 use crate::sync::Options;
 use crate::sync::PARALLEL;
-use crate::sync::decide::has_run;
+use crate::sync::view::key_of;
 use crate::sync::world::Identity;
 use crate::sync::world::Standing;
 use crate::sync::world::World;
-use crate::sync::world::is_unfinished;
+use crate::sync::world::is_running_for;
+use crate::sync::world::record_of;
 use crate::sync::world::standing;
+
+/// Up to so many names of a kind are asked for one by one; more are found in a list of the kind.
+const FEW: usize = 2;
 
 /// Reads all that a plan from there to `set` has to know.
 pub(super) async fn read(
     cluster: &Cluster,
     set: &DesiredSet,
     identity: &Identity,
-    options: Options,
+    options: &Options,
 ) -> Result<World, Error> {
     let mut world = members(cluster, identity).await?;
     strangers(cluster, set, identity, options, &mut world).await?;
@@ -51,16 +52,15 @@ pub(super) async fn records(
     identity: &Identity,
 ) -> Result<BTreeMap<String, RunRecord>, Error> {
     let selector = format!(
-        "{}={},{}={}",
+        "{}={},{}",
         labels::RECORD,
         labels::RECORD_RUN,
-        labels::SYNC,
-        identity.sync
+        identity.selector()
     );
     let objects = cluster.list(Resource::Record, &selector).await?;
     Ok(objects
         .iter()
-        .map(record)
+        .map(record_of)
         .map(|record| (record.name.clone(), record))
         .collect())
 }
@@ -71,8 +71,9 @@ pub(super) async fn labelled(
     kind: Kind,
     identity: &Identity,
 ) -> Result<Vec<Object>, Error> {
-    let selector = format!("{}={}", labels::SYNC, identity.sync);
-    cluster.list(Resource::Declared(kind), &selector).await
+    cluster
+        .list(Resource::Declared(kind), &identity.selector())
+        .await
 }
 
 async fn members(cluster: &Cluster, identity: &Identity) -> Result<World, Error> {
@@ -92,46 +93,36 @@ async fn members(cluster: &Cluster, identity: &Identity) -> Result<World, Error>
     })
 }
 
-/// Finds objects without our label that have the name of one that is to be created, and the
-/// Workspaces that are named but not declared.
+/// Finds what the sync's label does not: by name where there are few, else in a list of metadata.
 async fn strangers(
     cluster: &Cluster,
     set: &DesiredSet,
     identity: &Identity,
-    options: Options,
+    options: &Options,
     world: &mut World,
 ) -> Result<(), Error> {
-    let mut wanted: BTreeSet<Key> = set
-        .objects
-        .iter()
-        .filter(|it| is_new(it, identity, world))
-        .map(|it| it.key.clone())
-        .collect();
-    wanted.extend(
-        set.external_workspaces
-            .iter()
-            .map(|(name, _)| Key {
-                kind: Kind::Workspace,
-                name: name.clone(),
-            })
-            .filter(|key| !world.objects.contains_key(key)),
-    );
-    let kinds: BTreeSet<Kind> = wanted.iter().map(|key| key.kind).collect();
-    let lists = try_join_all(kinds.into_iter().map(|kind| async move {
+    let mut wanted: BTreeMap<Kind, BTreeSet<Key>> = BTreeMap::new();
+    for key in world.wanted(set, identity) {
+        wanted.entry(key.kind).or_default().insert(key);
+    }
+    let found = try_join_all(wanted.into_iter().map(|(kind, keys)| async move {
+        if keys.len() <= FEW {
+            return Ok(keys.into_iter().map(|key| (key, None)).collect());
+        }
         let objects = cluster.list_metadata(Resource::Declared(kind)).await?;
-        Ok(objects.into_iter().map(move |object| (kind, object)))
+        let found = objects
+            .into_iter()
+            .filter_map(|object| Some((key_of(kind, &object)?, Some(object))))
+            .filter(|(key, _)| keys.contains(key));
+        Ok::<Vec<_>, Error>(found.collect())
     }))
     .await?;
-    let found: Vec<(Key, Object)> = lists
-        .into_iter()
-        .flatten()
-        .filter_map(|(kind, object)| Some((key_of(kind, &object)?, object)))
-        .filter(|(key, _)| wanted.contains(key))
-        .collect();
-    let whole: Vec<Option<(Key, Object)>> = stream::iter(found)
-        .map(|(key, object)| async move {
-            // What stays blocked need not be compared.
-            if let Standing::Blocked(_) = standing(&key, &object, identity, options.adopt) {
+    let whole: Vec<Option<(Key, Object)>> = stream::iter(found.into_iter().flatten())
+        .map(|(key, metadata)| async move {
+            if let Some(object) = metadata
+                // What stays blocked need not be compared.
+                && let Standing::Blocked(_) = standing(&key, &object, identity, options.adopt)
+            {
                 return Ok(Some((key, object)));
             }
             Ok::<_, Error>(cluster.get(&key).await?.map(|object| (key, object)))
@@ -143,10 +134,6 @@ async fn strangers(
     Ok(())
 }
 
-fn is_new(desired: &Desired, identity: &Identity, world: &World) -> bool {
-    !world.objects.contains_key(&desired.key) && has_run(desired, world, identity).is_none()
-}
-
 /// Counts the unfinished Tasks of the spawners that are to be deleted.
 async fn running(
     cluster: &Cluster,
@@ -154,44 +141,16 @@ async fn running(
     identity: &Identity,
     world: &World,
 ) -> Result<BTreeMap<ObjectName, usize>, Error> {
-    let spawners: Vec<ObjectName> = world
-        .leaving(identity, set)
-        .filter(|(key, _)| key.kind == Kind::TaskSpawner)
-        .map(|(key, _)| key.name.clone())
-        .collect();
-    stream::iter(spawners)
+    stream::iter(world.spawners_leaving(identity, set))
         .map(|name| async move {
-            let selector = format!("{}={name}", labels::TASK_SPAWNER);
+            let selector = format!("{}={}", labels::TASK_SPAWNER, cut(name.as_str()));
             let tasks = cluster
                 .list(Resource::Declared(Kind::Task), &selector)
                 .await?;
-            let unfinished = tasks.iter().filter(|task| is_unfinished(task)).count();
+            let unfinished = tasks.iter().filter(|it| is_running_for(&name, it)).count();
             Ok((name, unfinished))
         })
         .buffered(PARALLEL)
         .try_collect()
         .await
-}
-
-fn key_of(kind: Kind, object: &Object) -> Option<Key> {
-    let name = ObjectName::parse(object.name()).ok()?;
-    Some(Key { kind, name })
-}
-
-fn record(object: &Object) -> RunRecord {
-    let field = |key: &str| object.text(&format!("/data/{key}"));
-    let owned = |key: &str| field(key).unwrap_or_default().to_owned();
-    RunRecord {
-        name: object.name().to_owned(),
-        task: owned(record_key::TASK),
-        task_uid: owned(record_key::TASK_UID),
-        run: RunDigest::from_annotation(field(record_key::RUN).unwrap_or_default()),
-        outcome: match field(record_key::OUTCOME) {
-            Some("Succeeded") => Outcome::Succeeded,
-            Some("Failed") => Outcome::Failed,
-            Some(_) | None => Outcome::Unknown,
-        },
-        finished: field(record_key::FINISHED).map(str::to_owned),
-        item: field(record_key::ITEM).map(str::to_owned),
-    }
 }

@@ -8,13 +8,15 @@ use crate::sync::path::FieldPath;
 use crate::sync::path::Part;
 
 /// Parts of a key that make its value sensitive.
-const TELLING: [&str; 6] = [
+const TELLING: [&str; 7] = [
     "token",
     "password",
     "passwd",
     "secret",
     "apikey",
     "privatekey",
+    // kubectl's annotation: a whole manifest.
+    "lastappliedconfiguration",
 ];
 /// Keys that hold references to Secrets: names, not values.
 const REFERENCES: [&str; 2] = ["secretref", "secretkeyref"];

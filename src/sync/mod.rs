@@ -4,6 +4,7 @@ mod apply;
 mod decide;
 mod diff;
 pub mod guard;
+mod ledger;
 mod live;
 pub mod load;
 mod manifest;
@@ -13,8 +14,11 @@ mod owners;
 mod path;
 mod pipeline;
 mod probe;
+mod records;
 pub mod render;
 pub mod saved;
+mod view;
+mod work;
 mod world;
 
 pub use apply::Progress;
@@ -31,6 +35,7 @@ pub use pipeline::Pipeline;
 pub use pipeline::Probe;
 pub use pipeline::target_namespace;
 pub use saved::Witness;
+pub use view::View;
 
 /// Requests in flight at once: more make an API server slower, not faster.
 const PARALLEL: usize = 8;

@@ -65,6 +65,7 @@ pub(super) async fn wait(
     let identity = Identity {
         namespace: plan.namespace.clone(),
         sync: plan.sync.clone(),
+        old: None,
         home: plan.home.clone(),
     };
     loop {

@@ -7,6 +7,19 @@ use crate::cluster::Object;
 use crate::sync::path::FieldPath;
 use crate::sync::path::Part;
 
+/// The field managers whose fields are ours.
+pub(super) struct Ours<'a> {
+    pub(super) manager: &'a str,
+    /// Managers whose fields become ours with the next apply.
+    pub(super) inherits: &'a [String],
+}
+
+impl Ours<'_> {
+    fn include(&self, manager: &str) -> bool {
+        manager == self.manager || self.inherits.iter().any(|it| it == manager)
+    }
+}
+
 /// The field managers of one object.
 pub(super) struct Owners<'a> {
     entries: Vec<Entry<'a>>,
@@ -28,19 +41,29 @@ impl<'a> Owners<'a> {
         Self { entries }
     }
 
-    /// What `manager` owns by server-side apply, as a tree of `f:` keys.
-    pub(super) fn applied_by(&self, manager: &str) -> Option<&'a Map<String, Value>> {
+    /// Whether `manager` owns anything.
+    pub(super) fn has(&self, manager: &str) -> bool {
+        self.entries.iter().any(|entry| entry.manager == manager)
+    }
+
+    /// What an apply of ours gives up unless it is declared, as trees of `f:` keys.
+    pub(super) fn applied<'s>(
+        &'s self,
+        ours: &'s Ours<'s>,
+    ) -> impl Iterator<Item = &'a Map<String, Value>> + 's {
         self.entries
             .iter()
-            .find(|entry| entry.is_apply && entry.manager == manager)
+            .filter(|entry| {
+                ours.include(entry.manager) && (entry.is_apply || entry.manager != ours.manager)
+            })
             .map(|entry| entry.fields)
     }
 
-    /// The manager other than `us` that owns the field, or some of it; the latest, if there are several.
-    pub(super) fn other_than(&self, us: &str, path: &FieldPath) -> Option<&'a str> {
+    /// The manager not of `ours` that owns the field, or some of it; the latest, if there are several.
+    pub(super) fn other_than(&self, ours: &Ours<'_>, path: &FieldPath) -> Option<&'a str> {
         self.entries
             .iter()
-            .find(|entry| entry.manager != us && owns(entry.fields, path.parts()))
+            .find(|entry| !ours.include(entry.manager) && owns(entry.fields, path.parts()))
             .map(|entry| entry.manager)
     }
 }
@@ -95,8 +118,12 @@ mod tests {
              "fieldsV1": {"f:spec": {"f:repo": {}}}},
             {"manager": "broken"},
         ]}}));
+        let ours = Ours {
+            manager: "axon-app",
+            inherits: &[],
+        };
         assert_eq!(
-            Owners::of(&object).other_than("axon-app", path),
+            Owners::of(&object).other_than(&ours, path),
             expected,
             "{path}"
         );

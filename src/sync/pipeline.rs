@@ -13,6 +13,7 @@ use crate::model::Plan;
 use crate::model::RepoPath;
 use crate::model::Revision;
 use crate::model::Snapshot;
+use crate::model::SyncId;
 use crate::model::object::DesiredSet;
 use crate::model::plan::Action;
 use crate::model::plan::Applied;
@@ -23,12 +24,14 @@ use crate::sync::apply;
 use crate::sync::apply::Progress;
 use crate::sync::decide;
 use crate::sync::guard::Cleared;
+use crate::sync::ledger;
 use crate::sync::live;
 use crate::sync::observe;
 use crate::sync::observe::Observed;
 use crate::sync::observe::Until;
 use crate::sync::probe;
 use crate::sync::saved::Witness;
+use crate::sync::view::View;
 use crate::sync::world::Identity;
 use crate::sync::world::World;
 
@@ -40,13 +43,34 @@ pub struct Pipeline {
 }
 
 /// How far a sync may go.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Options {
     /// Take objects that belong to no sync, or to this one in another source.
     pub adopt: bool,
     /// Take fields of other managers on objects that are being adopted.
     pub force_conflicts: bool,
+    /// On objects that are being adopted, inherit the fields that client-side kubectl left: what of
+    /// them is not declared goes, as if an earlier apply of ours had set it.
+    pub take_ownership: bool,
+    /// Delete what left the configuration.
+    pub prune: bool,
+    /// The id that this sync had before: its objects and the records of its runs become ours.
+    pub take_over: Option<SyncId>,
     pub probe: Probe,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            adopt: false,
+            force_conflicts: false,
+            take_ownership: false,
+            prune: true,
+            take_over: None,
+            probe: Probe::default(),
+        }
+    }
 }
 
 /// Which steps the API server is asked about while planning.
@@ -154,20 +178,14 @@ impl Pipeline {
     /// The plan, and what of the cluster it rests on: what a saved plan is compared by.
     pub async fn plan_witnessed(&self, input: Input<'_>) -> Result<(Plan, Witness), Error> {
         let namespace = self.cluster.namespace();
-        let home = Home::new(input.source, input.root);
-        let sync = input.set.sync.clone();
-        let identity = Identity {
-            namespace: namespace.clone(),
-            sync: sync.unwrap_or_else(|| home.sync_id()),
-            home,
-        };
-        let world = live::read(&self.cluster, input.set, &identity, self.options)
+        let identity = self.identity(input);
+        let world = live::read(&self.cluster, input.set, &identity, &self.options)
             .await
             .map_err(|source| Error::Read {
                 namespace: namespace.clone(),
                 source,
             })?;
-        let steps = decide::steps(input.set, &world, &identity, self.options);
+        let steps = decide::steps(input.set, &world, &identity, &self.options);
         named_workspaces(input.set, &world, &steps)?;
         let manager = identity.manager();
         let steps = probe::refine(&self.cluster, steps, &world, &manager, self.options.probe)
@@ -176,21 +194,29 @@ impl Pipeline {
                 namespace: namespace.clone(),
                 source,
             })?;
-        let tasks = input.set.objects.iter();
         let witness = Witness::of(&world);
-        let plan = Plan {
-            declared: input.set.objects.len(),
-            members: world.members(&identity).count(),
-            runs: tasks
-                .filter_map(|it| Some((it.key.name.clone(), it.run.clone()?)))
-                .collect(),
-            namespace: identity.namespace,
-            sync: identity.sync,
-            home: identity.home,
-            revision: input.revision.clone(),
-            steps,
-        };
-        Ok((plan, witness))
+        Ok((planned(input, &world, identity, steps), witness))
+    }
+
+    /// The plan for a namespace that was already looked at. Pure, and it asks for no dry runs: whether
+    /// it has changes tells whether [`Self::plan`] is worth its requests.
+    pub fn plan_seen(&self, input: Input<'_>, view: &View) -> Result<Plan, Error> {
+        let identity = self.identity(input);
+        let world = view.world(input.set, &identity);
+        let steps = decide::steps(input.set, &world, &identity, &self.options);
+        named_workspaces(input.set, &world, &steps)?;
+        Ok(planned(input, &world, identity, steps))
+    }
+
+    fn identity(&self, input: Input<'_>) -> Identity {
+        let home = Home::new(input.source, input.root);
+        let sync = input.set.sync.clone().unwrap_or_else(|| home.sync_id());
+        Identity {
+            namespace: self.cluster.namespace().clone(),
+            old: self.options.take_over.clone().filter(|old| *old != sync),
+            sync,
+            home,
+        }
     }
 
     /// Carries a plan out. Errors of single objects are in the result.
@@ -216,6 +242,24 @@ impl Pipeline {
         stop: &CancellationToken,
     ) -> Result<Observed, cluster::Error> {
         observe::wait(&self.cluster, plan, until, stop).await
+    }
+}
+
+fn planned(input: Input<'_>, world: &World, identity: Identity, steps: Vec<Step>) -> Plan {
+    let tasks = input.set.objects.iter();
+    Plan {
+        declared: input.set.objects.len(),
+        members: world.members(&identity).count(),
+        runs: tasks
+            .filter_map(|it| Some((it.key.name.clone(), it.run.clone()?)))
+            .collect(),
+        ledger: ledger::steps(input.set, world, &identity, &steps),
+        namespace: identity.namespace,
+        sync: identity.sync,
+        takes_over: identity.old,
+        home: identity.home,
+        revision: input.revision.clone(),
+        steps,
     }
 }
 

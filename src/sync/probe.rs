@@ -8,15 +8,16 @@ use futures::stream;
 use crate::cluster::Apply;
 use crate::cluster::Cluster;
 use crate::cluster::Error;
+use crate::cluster::Target;
 use crate::model::Key;
 use crate::model::plan::Action;
 use crate::model::plan::Blocked;
-use crate::model::plan::Claim;
 use crate::model::plan::FieldChange;
 use crate::model::plan::Step;
 use crate::sync::PARALLEL;
 use crate::sync::Probe;
 use crate::sync::diff;
+use crate::sync::owners::Ours;
 use crate::sync::world::World;
 
 /// `steps` as the API server would take them.
@@ -51,30 +52,45 @@ async fn refined(
     manager: &str,
     probe: Probe,
 ) -> Result<Action, Error> {
-    let how = |claim: Claim| Apply {
+    let how = |force: bool| Apply {
         manager,
-        force: claim.takes_fields(),
+        force,
         dry_run: true,
     };
     let (answer, refined) = match &action {
         Action::Create { manifest, .. } if probe == Probe::All => {
-            (cluster.apply(key, manifest, how(Claim::Adopt)).await, None)
+            (cluster.create(key, manifest, how(false)).await, None)
         }
         Action::Update {
             manifest,
             live,
+            changes,
             claim,
-            ..
+            inherits,
         } => {
-            let answer = cluster.apply_to(key, manifest, live, how(*claim)).await;
-            let before = world.objects.get(key);
-            let pair = answer.as_ref().ok().zip(before);
-            let refined = pair.map(|(after, before)| diff::between(before, after, manager));
-            (answer, refined)
+            // What is inherited is not ours before the apply: the server would call it a conflict, and
+            // cannot tell what goes.
+            let force = claim.takes_fields() || !inherits.is_empty();
+            let target = Target::Object(live);
+            let answer = cluster.apply(key, manifest, target, how(force)).await;
+            let told = answer.as_ref().ok().zip(world.objects.get(key));
+            let told = told.map(|(after, before)| {
+                if inherits.is_empty() {
+                    diff::between(before, after, &only(manager))
+                } else {
+                    changes.clone()
+                }
+            });
+            (answer, told)
         }
-        // The live object stands in the way of asking for its successor.
-        Action::Replace { .. }
-        | Action::Create { .. }
+        // The live object has the name: its successor is asked for under another one.
+        Action::Replace { manifest, .. } => {
+            let answer = cluster.create_elsewhere(key, manifest, manager).await;
+            let told = answer.as_ref().ok().zip(world.objects.get(key));
+            let told = told.map(|(after, before)| diff::between(before, after, &only(manager)));
+            (answer, told)
+        }
+        Action::Create { .. }
         | Action::Delete { .. }
         | Action::Keep
         | Action::Unchanged
@@ -98,19 +114,41 @@ async fn refined(
 
 fn changed_to(action: Action, refined: Vec<FieldChange>) -> Action {
     match action {
-        Action::Update { .. } if refined.is_empty() => Action::Unchanged,
+        Action::Update { inherits, .. } if refined.is_empty() && inherits.is_empty() => {
+            Action::Unchanged
+        }
         Action::Update {
             manifest,
             live,
             claim,
+            inherits,
             changes: _,
         } => Action::Update {
             manifest,
             live,
             claim,
+            inherits,
+            changes: refined,
+        },
+        Action::Replace {
+            manifest,
+            live,
+            unfinished,
+            changes: _,
+        } => Action::Replace {
+            manifest,
+            live,
+            unfinished,
             changes: refined,
         },
         other => other,
+    }
+}
+
+fn only(manager: &str) -> Ours<'_> {
+    Ours {
+        manager,
+        inherits: &[],
     }
 }
 

@@ -258,7 +258,13 @@ fn digest(action: &Action) -> Digest {
             live: _,
             changes,
             claim,
-        } => json!([sent(manifest), fields(changes), claim.takes_fields()]),
+            inherits,
+        } => json!([
+            sent(manifest),
+            fields(changes),
+            claim.takes_fields(),
+            inherits
+        ]),
         Action::Replace {
             manifest,
             live: _,

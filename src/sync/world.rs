@@ -1,9 +1,11 @@
 //! What a plan is made from, and whose the objects in it are. Pure.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::api::labels;
 use crate::cluster::Object;
+use crate::model::Desired;
 use crate::model::Home;
 use crate::model::Key;
 use crate::model::Kind;
@@ -11,23 +13,53 @@ use crate::model::Namespace;
 use crate::model::ObjectName;
 use crate::model::Origin;
 use crate::model::SyncId;
+use crate::model::names::cut;
 use crate::model::object::DesiredSet;
 use crate::model::plan::Blocked;
+use crate::model::run::Outcome;
+use crate::model::run::RunDigest;
 use crate::model::run::RunRecord;
+use crate::model::run::RunScope;
+use crate::model::run::record_key;
+use crate::model::run::record_name;
 
 /// Whose configuration it is, and where it goes.
 #[derive(Clone, Debug)]
 pub(super) struct Identity {
     pub(super) namespace: Namespace,
     pub(super) sync: SyncId,
+    /// The id that it had before, where that is given up.
+    pub(super) old: Option<SyncId>,
     pub(super) home: Home,
 }
 
 impl Identity {
     /// The field manager of this sync.
     pub(super) fn manager(&self) -> String {
-        format!("axon-{}", self.sync)
+        manager_of(&self.sync)
     }
+
+    /// Whether the value of the label `axon.io/sync` stands for this sync, by its id or its old one.
+    pub(super) fn is_ours(&self, label: &str) -> bool {
+        label == self.sync.as_str() || self.is_old(label)
+    }
+
+    pub(super) fn is_old(&self, label: &str) -> bool {
+        self.old.as_ref().is_some_and(|old| old.as_str() == label)
+    }
+
+    /// Selects what carries its label, or that of its old id.
+    pub(super) fn selector(&self) -> String {
+        match &self.old {
+            None => format!("{}={}", labels::SYNC, self.sync),
+            Some(old) => format!("{} in ({},{old})", labels::SYNC, self.sync),
+        }
+    }
+}
+
+/// The field manager of a sync.
+pub(super) fn manager_of(sync: &SyncId) -> String {
+    format!("axon-{sync}")
 }
 
 /// What the cluster holds, as far as a plan has to know.
@@ -61,9 +93,42 @@ impl World {
         identity: &'a Identity,
     ) -> impl Iterator<Item = (&'a Key, &'a Object)> {
         self.objects.iter().filter(|(key, object)| {
-            object.label(labels::SYNC) == Some(identity.sync.as_str())
+            object
+                .label(labels::SYNC)
+                .is_some_and(|it| identity.is_ours(it))
                 && object.annotation(labels::ORIGIN) == Some(identity.home.origin(key).as_str())
         })
+    }
+}
+
+impl World {
+    /// Keys that the sync's label does not find, and that matter all the same: of what is to be created,
+    /// and of Workspaces that are named but not declared.
+    pub(super) fn wanted(&self, set: &DesiredSet, identity: &Identity) -> BTreeSet<Key> {
+        let new = set
+            .objects
+            .iter()
+            .filter(|it| has_run(it, self, identity).is_none())
+            .map(|it| it.key.clone());
+        let named = set.external_workspaces.iter().map(|(name, _)| Key {
+            kind: Kind::Workspace,
+            name: name.clone(),
+        });
+        new.chain(named)
+            .filter(|key| !self.objects.contains_key(key))
+            .collect()
+    }
+
+    /// The spawners that leave the configuration.
+    pub(super) fn spawners_leaving(
+        &self,
+        identity: &Identity,
+        set: &DesiredSet,
+    ) -> Vec<ObjectName> {
+        self.leaving(identity, set)
+            .filter(|(key, _)| key.kind == Kind::TaskSpawner)
+            .map(|(key, _)| key.name.clone())
+            .collect()
     }
 }
 
@@ -74,11 +139,30 @@ pub(super) fn declares(set: &DesiredSet, key: &Key) -> bool {
         .is_ok()
 }
 
+/// The record of the run of `desired`, if it ran or runs: by the sync's id, or by its old one.
+pub(super) fn has_run<'a>(
+    desired: &Desired,
+    world: &'a World,
+    identity: &Identity,
+) -> Option<&'a RunRecord> {
+    let run = desired.run.as_ref()?;
+    let ids = [Some(&identity.sync), identity.old.as_ref()];
+    ids.into_iter().flatten().find_map(|sync| {
+        let scope = RunScope::Sync {
+            sync: sync.to_string(),
+            task: desired.key.name.to_string(),
+        };
+        world.records.get(&record_name(&scope, run))
+    })
+}
+
 /// Whose an object is, seen from a sync that declares one of that name.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Standing {
     /// Of this sync.
     Ours,
+    /// Of this sync, by the id that it had before.
+    Renamed,
     /// Someone else's, but it may be taken.
     Adoptable,
     Blocked(Blocked),
@@ -102,15 +186,42 @@ pub(super) fn standing(key: &Key, object: &Object, identity: &Identity, adopt: b
         (None, _) => unless_adopted(Blocked::Foreign),
         // Labels and origin came along with a copy (`kubectl get -o yaml | kubectl create`).
         (Some(_), Some(origin)) if !origin.names(key) => unless_adopted(Blocked::Foreign),
-        (Some(sync), _) if sync != ours => Standing::Blocked(Blocked::OtherSync {
+        (Some(sync), _) if !identity.is_ours(sync) => Standing::Blocked(Blocked::OtherSync {
             sync: sync.to_owned(),
         }),
-        (Some(_), Some(origin)) if origin != identity.home.origin(key) => {
-            unless_adopted(Blocked::OtherSource {
+        (Some(sync), Some(origin)) if origin != identity.home.origin(key) => {
+            let reason = Blocked::OtherSource {
                 origin: origin.to_string(),
-            })
+            };
+            match unless_adopted(reason) {
+                Standing::Adoptable if identity.is_old(sync) => Standing::Renamed,
+                standing => standing,
+            }
         }
+        (Some(sync), _) if identity.is_old(sync) => Standing::Renamed,
         (Some(_), _) => Standing::Ours,
+    }
+}
+
+/// Whether `task` is an unfinished one that `spawner` made.
+pub(super) fn is_running_for(spawner: &ObjectName, task: &Object) -> bool {
+    task.label(labels::TASK_SPAWNER) == Some(&*cut(spawner.as_str())) && is_unfinished(task)
+}
+
+/// A record as it was read.
+pub(super) fn record_of(object: &Object) -> RunRecord {
+    let field = |key: &str| object.text(&format!("/data/{key}"));
+    let owned = |key: &str| field(key).unwrap_or_default().to_owned();
+    RunRecord {
+        name: object.name().to_owned(),
+        task: owned(record_key::TASK),
+        task_uid: owned(record_key::TASK_UID),
+        run: RunDigest::from_annotation(field(record_key::RUN).unwrap_or_default()),
+        outcome: field(record_key::OUTCOME).map_or(Outcome::Unknown, Outcome::parse),
+        finished: field(record_key::FINISHED).map(str::to_owned),
+        item: field(record_key::ITEM).map(str::to_owned),
+        sync: object.label(labels::SYNC).map(str::to_owned),
+        left: object.label(labels::LEFT).is_some(),
     }
 }
 

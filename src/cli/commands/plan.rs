@@ -14,6 +14,7 @@ use crate::cli::ui::Failure;
 use crate::cluster;
 use crate::cluster::Cluster;
 use crate::model::Plan;
+use crate::model::SyncId;
 use crate::sync;
 use crate::sync::Allow;
 use crate::sync::Cleared;
@@ -40,7 +41,7 @@ pub struct Options {
 }
 
 /// How far a plan may go.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[group(skip)]
 pub(super) struct Scope {
     /// Take objects that belong to no sync, or to this one in another source
@@ -49,6 +50,12 @@ pub(super) struct Scope {
     /// On objects that are adopted, take fields of other managers too
     #[arg(long)]
     force_conflicts: bool,
+    /// On objects that are adopted, inherit the fields that client-side kubectl left
+    #[arg(long)]
+    take_ownership: bool,
+    /// The id that this sync had before: what it has becomes this sync's, records of runs included
+    #[arg(long, value_name = "ID", value_parser = SyncId::parse)]
+    take_over_sync: Option<SyncId>,
     /// Delete exactly so many objects, where the guard would refuse
     #[arg(long, value_name = "COUNT")]
     allow_delete: Option<usize>,
@@ -87,7 +94,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> Result<Exit, Fail
 impl Scope {
     /// Reads the source and plans it for the cluster that the flags name.
     pub(super) async fn plan(
-        self,
+        &self,
         global: &Global,
         source: &source::Options,
         probe: Probe,
@@ -102,7 +109,10 @@ impl Scope {
         let options = sync::Options {
             adopt: self.adopt,
             force_conflicts: self.force_conflicts,
+            take_ownership: self.take_ownership,
+            take_over: self.take_over_sync.clone(),
             probe,
+            ..sync::Options::default()
         };
         let pipeline = Pipeline::new(Cluster::new(client, namespace), options);
         let plan = pipeline.plan(Input::new(&loaded.set, &snapshot)).await;
@@ -111,7 +121,7 @@ impl Scope {
     }
 
     /// Lets the plan pass the guards.
-    pub(super) fn clear(self, plan: &Plan) -> Result<Cleared<'_>, Failure> {
+    pub(super) fn clear<'a>(&self, plan: &'a Plan) -> Result<Cleared<'a>, Failure> {
         let allow = Allow {
             deletes: self.allow_delete,
             runs: self.allow_runs,

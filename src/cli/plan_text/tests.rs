@@ -38,6 +38,8 @@ fn plan(steps: Vec<(Kind, &str, Action)>) -> Plan {
     Plan {
         namespace: Namespace::parse("agents").unwrap(),
         sync: SyncId::parse("app").unwrap(),
+        takes_over: None,
+        ledger: Vec::new(),
         home: Home::new(&source, &RepoPath::parse("axon.yaml").unwrap()),
         revision: Revision::Commit("0".repeat(40)),
         declared: 1,
@@ -88,6 +90,7 @@ fn update(claim: Claim, changes: Vec<FieldChange>) -> Action {
         live: live(),
         changes,
         claim,
+        inherits: Vec::new(),
     }
 }
 

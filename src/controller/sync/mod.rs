@@ -236,7 +236,10 @@ impl Sync {
             self.namespace.clone(),
             self.default_namespace.clone(),
         )?;
-        let pipeline = Pipeline::new(Cluster::new(self.client.clone(), namespace), self.options);
+        let pipeline = Pipeline::new(
+            Cluster::new(self.client.clone(), namespace),
+            self.options.clone(),
+        );
         let plan = pipeline.plan(*input).await?;
         Ok((pipeline, plan))
     }

@@ -80,7 +80,7 @@ pub(super) async fn finish(
         record.data.get_or_insert_default().extend(end);
         return create(records, &record).await.map(|_| ());
     };
-    if !belongs_to(&held, task) || value(&held, record_key::OUTCOME).is_some() {
+    if !belongs_to(&held, task) || is_settled(&held) {
         return Ok(());
     }
     let patch = json!({
@@ -146,6 +146,15 @@ fn scope_of(task: &Task) -> Option<(RunScope, (String, String))> {
         spawner: spawner.clone(),
     };
     Some((scope, (labels::TASK_SPAWNER.into(), cut(spawner))))
+}
+
+/// Whether the record tells how the Task itself ended. That a sync meant to cancel it does not.
+fn is_settled(record: &ConfigMap) -> bool {
+    let outcome = value(record, record_key::OUTCOME).map_or(Outcome::Unknown, Outcome::parse);
+    match outcome {
+        Outcome::Succeeded | Outcome::Failed => true,
+        Outcome::Cancelled | Outcome::Unknown => false,
+    }
 }
 
 fn belongs_to(record: &ConfigMap, task: &Task) -> bool {

@@ -13,6 +13,8 @@ use crate::model::problem::Place;
 use crate::model::run::Outcome;
 use crate::model::run::RunDigest;
 use crate::model::run::RunRecord;
+use crate::model::run::RunScope;
+use crate::model::run::record_name;
 use crate::model::snapshot::Source;
 
 const ORIGIN: &str = "github.com/acme/app#axon.yaml";
@@ -34,6 +36,7 @@ fn identity() -> Identity {
     Identity {
         namespace: Namespace::parse("agents").unwrap(),
         sync: SyncId::parse("app").unwrap(),
+        old: None,
         home: Home::new(&source, &RepoPath::parse("axon.yaml").unwrap()),
     }
 }
@@ -117,6 +120,8 @@ impl Case {
             outcome: Outcome::Succeeded,
             finished: None,
             item: None,
+            sync: Some("app".into()),
+            left: false,
         };
         self.world.records.insert(name, record);
         self
@@ -128,7 +133,7 @@ impl Case {
     }
 
     fn check(&self, expected: &[&str]) {
-        let steps = steps(&self.set, &self.world, &identity(), self.options);
+        let steps = steps(&self.set, &self.world, &identity(), &self.options);
         let lines: Vec<String> = steps.iter().map(line).collect();
         assert_eq!(lines, expected);
     }

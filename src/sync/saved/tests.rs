@@ -39,6 +39,8 @@ fn plan(steps: Vec<(&str, Action)>) -> Plan {
     Plan {
         namespace: Namespace::parse("agents").unwrap(),
         sync: SyncId::parse("app").unwrap(),
+        takes_over: None,
+        ledger: Vec::new(),
         home: Home::new(&source, &RepoPath::parse("axon.yaml").unwrap()),
         revision: Revision::Commit("0".repeat(40)),
         declared: steps.len(),

@@ -47,6 +47,28 @@ impl Context {
     {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
+
+    /// The same namespace, for a task of its own.
+    pub(crate) fn alias(&self) -> Self {
+        Self {
+            client: self.client.clone(),
+            namespace: self.namespace.clone(),
+            server: self.server,
+            _embedded: None,
+        }
+    }
+
+    /// Another namespace of the same server.
+    pub(crate) async fn sibling(&self) -> Self {
+        let namespace = free_namespace();
+        create_namespace(&self.client, &namespace).await;
+        Self {
+            client: self.client.clone(),
+            namespace,
+            server: self.server,
+            _embedded: None,
+        }
+    }
 }
 
 /// Runs `test` on the server `kind`.

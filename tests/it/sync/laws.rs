@@ -9,10 +9,10 @@ use proptest::test_runner::TestRng;
 use proptest::test_runner::TestRunner;
 use serde_json::json;
 
-use super::Sync;
-use super::lines;
-use super::load_text;
-use super::workspace;
+use super::fixture::Sync;
+use super::fixture::lines;
+use super::fixture::load_text;
+use super::fixture::workspace;
 use crate::on_both_servers;
 use crate::server::Context;
 

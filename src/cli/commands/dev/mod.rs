@@ -278,7 +278,7 @@ fn failed_before(plan: &Plan) -> Option<Exit> {
     let failed = |action: &Action| match action {
         Action::AlreadyRan { outcome, .. } => match outcome {
             Outcome::Succeeded => false,
-            Outcome::Failed | Outcome::Unknown => true,
+            Outcome::Failed | Outcome::Cancelled | Outcome::Unknown => true,
         },
         _ => false,
     };

@@ -1,0 +1,77 @@
+//! A namespace that was looked at already: what a controller's watch caches hold. Pure.
+
+use std::collections::BTreeMap;
+
+use crate::api::labels;
+use crate::cluster::Object;
+use crate::model::Key;
+use crate::model::Kind;
+use crate::model::ObjectName;
+use crate::model::object::DesiredSet;
+use crate::model::run::RunRecord;
+use crate::sync::world::Identity;
+use crate::sync::world::World;
+use crate::sync::world::is_running_for;
+use crate::sync::world::record_of;
+
+/// All that one namespace holds, as far as plans are concerned.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// All objects of our kinds, `metadata.managedFields` included.
+    pub objects: Vec<(Kind, Object)>,
+    /// The records of runs: ConfigMaps with the label `axon.io/record`.
+    pub records: Vec<Object>,
+}
+
+impl View {
+    /// What of it a plan from there to `set` has to know.
+    pub(super) fn world(&self, set: &DesiredSet, identity: &Identity) -> World {
+        let mut world = World {
+            objects: self.members(identity),
+            records: self.records(identity),
+            running: BTreeMap::new(),
+        };
+        let wanted = world.wanted(set, identity);
+        for (kind, object) in &self.objects {
+            if let Some(key) = key_of(*kind, object)
+                && wanted.contains(&key)
+            {
+                world.objects.insert(key, object.clone());
+            }
+        }
+        let running = world.spawners_leaving(identity, set).into_iter();
+        world.running = running
+            .map(|name| (name.clone(), self.running(&name)))
+            .collect();
+        world
+    }
+
+    fn members(&self, identity: &Identity) -> BTreeMap<Key, Object> {
+        let ours = self.objects.iter().filter(|(_, object)| {
+            let label = object.label(labels::SYNC);
+            label.is_some_and(|it| identity.is_ours(it))
+        });
+        ours.filter_map(|(kind, object)| Some((key_of(*kind, object)?, object.clone())))
+            .collect()
+    }
+
+    fn records(&self, identity: &Identity) -> BTreeMap<String, RunRecord> {
+        let records = self.records.iter().map(record_of);
+        records
+            .filter(|it| it.sync.as_deref().is_some_and(|it| identity.is_ours(it)))
+            .map(|it| (it.name.clone(), it))
+            .collect()
+    }
+
+    fn running(&self, spawner: &ObjectName) -> usize {
+        let tasks = self.objects.iter().filter(|(kind, _)| *kind == Kind::Task);
+        tasks
+            .filter(|(_, task)| is_running_for(spawner, task))
+            .count()
+    }
+}
+
+pub(super) fn key_of(kind: Kind, object: &Object) -> Option<Key> {
+    let name = ObjectName::parse(object.name()).ok()?;
+    Some(Key { kind, name })
+}

@@ -1,0 +1,186 @@
+//! Refusals, races and lost servers.
+
+use std::fmt::Write as _;
+
+use axon::cluster::Cluster;
+use axon::model::Namespace;
+use axon::model::plan::Skipped;
+use axon::sync::Allow;
+use axon::sync::Options;
+use axon::sync::Pipeline;
+use axon::sync::Probe;
+use axon::sync::guard;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::fixture::CONFIG;
+use super::fixture::Sync;
+use super::fixture::chain;
+use super::fixture::cut_after;
+use super::fixture::input;
+use super::fixture::lines;
+use super::fixture::load_text;
+use super::fixture::loaded_with;
+use super::fixture::workspace;
+use crate::on_both_servers;
+use crate::server::Context;
+
+on_both_servers!(
+    what_the_server_refuses_is_in_the_plan,
+    an_object_that_is_gone_is_not_made_anew,
+    dependants_of_what_failed_are_skipped,
+    an_interrupted_apply_is_taken_up_again,
+    a_lost_server_ends_the_apply,
+    a_missing_workspace_is_an_error_with_its_place,
+    errors_name_what_is_missing,
+);
+
+async fn what_the_server_refuses_is_in_the_plan(context: Context) {
+    let sync = Sync::new(&context).with(|options| options.probe = Probe::All);
+    let spoilt = loaded_with(CONFIG, |loaded| {
+        loaded.set.objects[2].manifest["spec"]["type"] = "custom".into();
+        loaded.set.objects[1].manifest["spec"]["unknown"] = 1.into();
+    });
+    let plan = sync.plan_of(&spoilt).await;
+    let lines = lines(&plan);
+    assert_eq!(lines[0], "Workspace/app create");
+    assert!(
+        lines[1].starts_with("TaskSpawner/nightly Refused"),
+        "{lines:?}"
+    );
+    assert!(lines[2].starts_with("Task/port Refused"), "{lines:?}");
+    assert_eq!(plan.summary().refused, 2);
+
+    // Without having asked, it shows when it is applied; siblings go on.
+    let plan = Sync::new(&context).plan_of(&spoilt).await;
+    let applied = sync.apply(&plan).await;
+    assert_eq!(
+        (applied.done.len(), applied.failed.len()),
+        (1, 2),
+        "{applied:?}"
+    );
+}
+
+async fn an_object_that_is_gone_is_not_made_anew(context: Context) {
+    let sync = Sync::new(&context);
+    sync.converge(CONFIG).await;
+    let edited = CONFIG.replace("ref: main", "ref: x");
+    let plan = sync.plan(&edited).await;
+    context.delete("Workspace", "app").await;
+    let applied = sync.apply(&plan).await;
+    assert_eq!(applied.failed.len(), 1, "{applied:?}");
+    assert!(applied.failed[0].is_conflict, "{applied:?}");
+    assert!(context.get("Workspace", "app").await.is_none());
+}
+
+async fn dependants_of_what_failed_are_skipped(context: Context) {
+    let sync = Sync::new(&context);
+    let foreign = workspace("app", &json!({"repo": "https://example.com/other.git"}));
+    context.create("Workspace", &foreign).await;
+    let with_free = format!("{CONFIG}  free: {{prompt: x, workspace: b}}\n").replace(
+        "workspaces:",
+        "workspaces:\n  b: {repo: \"https://example.com/b\"}",
+    );
+    let plan = sync.plan(&with_free).await;
+    let applied = sync.apply(&plan).await;
+    let skipped: Vec<String> = applied
+        .skipped
+        .iter()
+        .map(|(key, why)| format!("{key} {why:?}"))
+        .collect();
+    assert_eq!(
+        skipped,
+        [
+            "TaskSpawner/nightly Workspace { name: \"app\" }",
+            "Task/port Workspace { name: \"app\" }"
+        ]
+    );
+    let done: Vec<String> = applied
+        .done
+        .iter()
+        .map(|(key, _)| key.to_string())
+        .collect();
+    assert_eq!(done, ["Workspace/b", "Task/free"]);
+}
+
+async fn an_interrupted_apply_is_taken_up_again(context: Context) {
+    let sync = Sync::new(&context);
+    let plan = sync.plan(CONFIG).await;
+    let stop = CancellationToken::new();
+    stop.cancel();
+    let cleared = guard::clear(&plan, Allow::default()).unwrap();
+    let applied = sync.pipeline.apply(cleared, &stop).await;
+    assert!(
+        applied
+            .skipped
+            .iter()
+            .all(|(_, why)| *why == Skipped::Interrupted)
+    );
+    assert_eq!(applied.skipped.len(), 3);
+    assert!(context.get("Workspace", "app").await.is_none());
+    sync.converge(CONFIG).await;
+}
+
+async fn a_lost_server_ends_the_apply(context: Context) {
+    let mut config =
+        "apiVersion: axon.io/v1alpha1\nkind: Config\nsync: app\nworkspaces:\n".to_owned();
+    for n in 0..40 {
+        writeln!(config, "  w{n}: {{repo: \"https://example.com/{n}\"}}").unwrap();
+    }
+    let whole = Sync::new(&context);
+    let plan = whole.plan(&config).await;
+    let cut = Sync::of(cut_after(10, &context.client), &context);
+    let applied = cut.apply(&plan).await;
+    assert_eq!(applied.done.len(), 10, "{applied:?}");
+    // Those in flight failed; the rest was not even tried.
+    assert!((1..=8).contains(&applied.failed.len()), "{applied:?}");
+    assert_eq!(applied.failed[0].causes[0], "cannot reach the API server");
+    assert!(
+        applied
+            .skipped
+            .iter()
+            .all(|(_, why)| *why == Skipped::Unreachable)
+    );
+    assert_eq!(applied.failed.len() + applied.skipped.len(), 30);
+    assert_eq!(whole.plan(&config).await.summary().create, 30);
+    whole.converge(&config).await;
+}
+
+async fn a_missing_workspace_is_an_error_with_its_place(context: Context) {
+    let sync = Sync::new(&context);
+    let without = CONFIG.replace(
+        "workspaces:\n  app: {repo: \"https://example.com/acme/app.git\", ref: main}\n",
+        "",
+    );
+    let loaded = load_text(&without);
+    let error = sync
+        .pipeline
+        .plan(input(&loaded))
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("Workspace \"app\" is neither declared nor in the cluster"),
+        "{error}"
+    );
+    assert!(error.starts_with("axon.yaml:"), "{error}");
+    let foreign = workspace("app", &json!({"repo": "https://example.com/acme/app.git"}));
+    context.create("Workspace", &foreign).await;
+    sync.converge(&without).await;
+}
+
+async fn errors_name_what_is_missing(context: Context) {
+    let nowhere = Namespace::parse("no-such-namespace").unwrap();
+    let cluster = Cluster::new(context.client.clone(), nowhere);
+    let options = Options {
+        probe: Probe::All,
+        ..Options::default()
+    };
+    let loaded = load_text(CONFIG);
+    let planned = Pipeline::new(cluster, options).plan(input(&loaded)).await;
+    let error = chain(&planned.unwrap_err());
+    assert!(
+        error.contains("namespace \"no-such-namespace\" does not exist"),
+        "{error}"
+    );
+}
