@@ -11,6 +11,7 @@ mod bad_input;
 mod checkout;
 mod cli;
 mod cluster;
+mod crash;
 mod dev;
 mod generated;
 mod git_server;

@@ -1,0 +1,109 @@
+//! The program is killed at every request with which it writes, before the server has it and after;
+//! then it is started again, and must come to the very state of a run that nobody disturbed.
+//!
+//! The program is the one that users run, a process of its own, and knows nothing of this: a proxy
+//! stands between it and the server, counts, and says when to kill.
+
+mod apply;
+mod controller;
+mod proxy;
+mod snapshot;
+
+use std::fs;
+use std::future::Future;
+use std::process::Stdio;
+
+use futures::StreamExt;
+use futures::stream;
+use tokio::process::Child;
+use tokio::process::Command;
+
+use self::proxy::Fault;
+use self::proxy::Proxy;
+use crate::server::Context;
+
+/// Namespaces that are worked in at once: the program waits more than it computes.
+const PARALLEL: usize = 6;
+
+/// Where one program runs: its files, and the way to the server.
+struct Place {
+    dir: tempfile::TempDir,
+    proxy: Proxy,
+    namespace: String,
+}
+
+impl Place {
+    async fn new(context: &Context, fault: Option<Fault>) -> Self {
+        let proxy = Proxy::start(&context.client, fault).await;
+        let dir = tempfile::tempdir().unwrap();
+        let kubeconfig = format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: x\n\
+             clusters: [{{name: x, cluster: {{server: \"http://127.0.0.1:{}\"}}}}]\n\
+             contexts: [{{name: x, context: {{cluster: x, user: x, namespace: {}}}}}]\n\
+             users: [{{name: x, user: {{}}}}]\n",
+            proxy.port, context.namespace
+        );
+        fs::write(dir.path().join("kubeconfig"), kubeconfig).unwrap();
+        Self {
+            dir,
+            proxy,
+            namespace: context.namespace.clone(),
+        }
+    }
+
+    /// Starts the program. It dies with this test.
+    fn start(&self, arguments: &[&str]) -> Child {
+        Command::new(env!("CARGO_BIN_EXE_axon"))
+            .args(["--kubeconfig", "kubeconfig"])
+            .args(arguments)
+            .current_dir(self.dir.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap()
+    }
+
+    /// Runs the program to its end, or kills it when the line is cut: then it gives true.
+    async fn run(&self, arguments: &[&str]) -> bool {
+        let mut child = self.start(arguments);
+        tokio::select! {
+            () = self.proxy.is_cut() => {
+                child.kill().await.unwrap();
+                true
+            }
+            status = child.wait() => {
+                let status = status.unwrap();
+                if !status.success() {
+                    let output = child.wait_with_output().await.unwrap();
+                    let told = String::from_utf8_lossy(&output.stderr);
+                    panic!("{arguments:?} in {}: {status}: {told}", self.namespace);
+                }
+                false
+            }
+        }
+    }
+}
+
+/// Tries every point up to `writes`, before and after the server has the request. `once` is given a
+/// namespace of its own, and gives whether the line was cut.
+async fn everywhere<F>(
+    context: &Context,
+    writes: usize,
+    once: impl Fn(Context, Fault) -> F,
+) -> usize
+where
+    F: Future<Output = bool>,
+{
+    let once = &once;
+    let faults = (0..writes).flat_map(|at| [true, false].map(|relayed| Fault { at, relayed }));
+    stream::iter(faults)
+        .map(|fault| async move {
+            let context = context.sibling().await;
+            usize::from(once(context, fault).await)
+        })
+        .buffer_unordered(PARALLEL)
+        .fold(0, async |sum, cut| sum + cut)
+        .await
+}
