@@ -29,11 +29,14 @@ var components = map[string]func() *cobra.Command{
 	"kubelet":                 func() *cobra.Command { return kubelet.NewKubeletCommand(signals()) },
 	"kubectl":                 cmd.NewDefaultKubectlCommand,
 	"with":                    with,
+	"with-node":               withNode,
+	"node":                    node,
+	"init":                    initProcess,
 }
 
 func main() {
 	if len(os.Args) < 2 || components[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: cluster etcd|kube-apiserver|kube-controller-manager|kube-scheduler|kubelet|kubectl|with ...")
+		fmt.Fprintln(os.Stderr, "usage: cluster etcd|kube-apiserver|kube-controller-manager|kube-scheduler|kubelet|kubectl|with|with-node ...")
 		os.Exit(64)
 	}
 	command := components[os.Args[1]]
