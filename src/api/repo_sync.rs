@@ -221,9 +221,13 @@ fn never_observed() -> i64 {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ObjectCounts {
+    #[schemars(range(min = 0), with = "i32")]
     pub created: u32,
+    #[schemars(range(min = 0), with = "i32")]
     pub updated: u32,
+    #[schemars(range(min = 0), with = "i32")]
     pub deleted: u32,
+    #[schemars(range(min = 0), with = "i32")]
     pub unchanged: u32,
 }
 
