@@ -5,6 +5,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use axon::api;
+use axon::controller::Images;
 use axon::model::Digest;
 use axon::model::RepoPath;
 use axon::model::Revision;
@@ -48,6 +49,21 @@ fn crds_are_fresh() {
         let header = "# Generated from the types in src/api by `make schema`.\n";
         check(&path, &format!("{header}{yaml}"));
     }
+}
+
+/// `kubectl apply -f deploy/axon.yaml` is all there is to an installation.
+#[test]
+fn installation_is_fresh() {
+    let header =
+        "# Generated from deploy/controller.yaml.in and the types in src/api by `make schema`.\n";
+    let mut whole = header.to_owned();
+    for crd in api::crds() {
+        whole += &sync::render::document(&serde_json::to_value(&crd).unwrap());
+        whole += "---\n";
+    }
+    let controller = fs::read_to_string(root().join("deploy/controller.yaml.in")).unwrap();
+    whole += &controller.replace("@IMAGE@", &Images::default().helper);
+    check("deploy/axon.yaml", &whole);
 }
 
 /// All YAML files under `examples/`.
