@@ -147,7 +147,12 @@ struct State {
 
 impl GitServer {
     pub(crate) fn start(dir: &Path) -> Self {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::start_at(dir, "127.0.0.1")
+    }
+
+    /// Listens on another address of this machine than its loopback: for Pods.
+    pub(crate) fn start_at(dir: &Path, address: &str) -> Self {
+        let listener = std::net::TcpListener::bind((address, 0)).unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {

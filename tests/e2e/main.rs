@@ -1,0 +1,16 @@
+//! Real Pods on a real node, with Axon installed as people install it: what `make e2e` runs.
+//! Without a node every test says that it was left out.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a failed fixture is a failed test, and one that is left out is told"
+)]
+
+mod audit;
+#[path = "../it/git_server.rs"]
+#[expect(dead_code, reason = "shared with tests/it, which uses all of it")]
+mod git_server;
+mod node;
+mod rights;
+mod task;
