@@ -32,7 +32,7 @@ workspaces:
   shorter: {repo: "https://example.com/b", ref: main}
   dropped: {repo: "https://example.com/c"}
 spawners:
-  nightly: {when: {cron: {schedule: "0 3 1 1 *"}}, prompt: Look around., suspend: true}
+  nightly: {when: {cron: {schedule: "0 3 1 1 *"}}, prompt: Look around.}
 tasks:
   kept: {prompt: a}
   edited: {prompt: b}
@@ -49,7 +49,7 @@ workspaces:
   foreign: {repo: "https://example.com/d"}
   new: {repo: "https://example.com/e"}
 spawners:
-  nightly: {when: {cron: {schedule: "0 4 1 1 *"}}, prompt: Look around., suspend: true}
+  nightly: {when: {cron: {schedule: "0 4 1 1 *"}}, prompt: Look around.}
 tasks:
   kept: {prompt: a}
   edited: {prompt: other}

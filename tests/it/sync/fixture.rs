@@ -294,19 +294,17 @@ impl Breaking {
         let (inner, breaking) = (inner.clone(), self.clone());
         let service = service_fn(move |request: http::Request<kube::client::Body>| {
             let writes = request.method() != http::Method::GET;
-            let place = if writes {
-                breaking.seen.fetch_add(1, Ordering::SeqCst)
-            } else {
-                breaking.seen.load(Ordering::SeqCst).saturating_sub(1)
-            };
-            let (at, relayed, inner) = (breaking.at, breaking.relayed, inner.clone());
+            let turn = writes.then(|| breaking.seen.fetch_add(1, Ordering::SeqCst));
+            let is_last = turn == Some(breaking.at);
+            let is_gone = !is_last && breaking.has_broken();
+            let (relayed, inner) = (breaking.relayed, inner.clone());
             async move {
                 let gone = || tower::BoxError::from("connection reset");
-                if place > at || (place == at && !relayed) {
+                if is_gone || (is_last && !relayed) {
                     return Err(gone());
                 }
                 let answer = inner.send(request).await.map_err(tower::BoxError::from)?;
-                if place == at && writes {
+                if is_last {
                     return Err(gone());
                 }
                 Ok(answer)
