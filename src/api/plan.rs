@@ -71,6 +71,8 @@ pub struct PlanSummary {
     pub conflicts: usize,
     /// Objects that the API server refuses.
     pub refused: usize,
+    /// Records of runs that move from the id that the sync had before, or stay after all.
+    pub records: usize,
 }
 
 /// Agent runs.
@@ -294,9 +296,13 @@ pub struct SavedSource {
 /// How far the plan may go.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct SavedOptions {
     pub adopt: bool,
     pub force_conflicts: bool,
+    pub take_ownership: bool,
+    /// Id of the sync that is taken over.
+    pub take_over_sync: Option<String>,
     pub no_dry_run: bool,
     pub allow_delete: Option<usize>,
     pub allow_runs: Option<usize>,

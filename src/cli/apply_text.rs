@@ -11,6 +11,8 @@ use crate::model::plan::Failed;
 use crate::model::plan::Skipped;
 use crate::model::run::Outcome;
 use crate::sync::Observed;
+use crate::sync::Stand;
+use crate::sync::Until;
 
 /// Most failures, and most skipped objects, that are told one by one.
 const MAX_TOLD: usize = 20;
@@ -82,25 +84,38 @@ pub(super) fn summary(applied: &Applied) -> String {
 
 /// Where the Tasks stand that were waited for.
 pub(super) fn observed(observed: &Observed) -> String {
-    let Observed {
-        finished,
-        running,
-        pending,
-    } = observed;
     let mut text = String::new();
-    for (name, outcome) in finished {
-        let word = match outcome {
-            Outcome::Succeeded | Outcome::Failed | Outcome::Cancelled => outcome.as_str(),
-            Outcome::Unknown => "gone, its end is not known",
-        };
-        writeln!(text, "Task/{name}  {word}").ok();
-    }
-    for (names, word) in [(running, "Running"), (pending, "Pending")] {
-        for name in names {
-            writeln!(text, "Task/{name}  {word}").ok();
-        }
+    for (name, at) in &observed.tasks {
+        writeln!(text, "Task/{name}  {}", visible(&stand(at))).ok();
     }
     text
+}
+
+/// What each Task that has not got so far waits for.
+pub(super) fn open(observed: &Observed, until: Until) -> Vec<String> {
+    let all = observed.tasks.iter();
+    let open = all.filter(|(_, stand)| !stand.reached(until));
+    let mut told: Vec<String> = open
+        .map(|(name, at)| format!("Task/{name}: {}", visible(&stand(at))))
+        .collect();
+    let beyond = told.len().saturating_sub(MAX_TOLD);
+    if beyond > 0 {
+        told.truncate(MAX_TOLD);
+        told.push(format!("and {beyond} others"));
+    }
+    told
+}
+
+/// Where one Task stands.
+pub(super) fn stand(stand: &Stand) -> String {
+    match stand {
+        Stand::Pending { why: None } => "Pending".into(),
+        Stand::Pending { why: Some(why) } => format!("Pending: {why}"),
+        Stand::Running => "Running".into(),
+        Stand::Finished(Outcome::Unknown) => "gone, its end is not known".into(),
+        Stand::Finished(outcome) => outcome.as_str().into(),
+        Stand::Gone => "gone".into(),
+    }
 }
 
 fn skipped(why: &Skipped) -> String {

@@ -66,7 +66,9 @@ pub enum Command {
     Dev(commands::dev::Options),
     /// Show what applying a configuration would change
     Plan(commands::plan::Options),
-    /// Make the cluster equal to a configuration
+    /// Show what differs; exits 0 for nothing, 1 for differences, more for an error
+    Diff(commands::diff::Options),
+    /// Make the cluster equal to a configuration, or carry out a saved plan
     Apply(commands::apply::Options),
     /// Run the controllers against a cluster: Tasks become Jobs, work items become Tasks
     Controller(commands::controller::Options),

@@ -27,6 +27,8 @@ const AGENT: &str = concat!("axon/", env!("CARGO_PKG_VERSION"));
 pub struct Target {
     pub client: Client,
     pub namespace: Namespace,
+    /// Address of the API server: scheme, host and port.
+    pub server: String,
 }
 
 /// Connects as the flags say. Does not send a request yet.
@@ -43,9 +45,24 @@ pub async fn connect(global: &Global) -> Result<Target, Failure> {
         .unwrap_or(&config.default_namespace);
     let namespace = Namespace::parse(name)
         .map_err(|error| Failure::new(format!("cannot use namespace \"{name}\""), &error))?;
+    let server = address(&config.cluster_url);
     let client = Client::try_from(config)
         .map_err(|error| Failure::new("cannot set up a connection to the cluster", &error))?;
-    Ok(Target { client, namespace })
+    Ok(Target {
+        client,
+        namespace,
+        server,
+    })
+}
+
+/// What of the address is no credential.
+fn address(url: &http::Uri) -> String {
+    let scheme = url.scheme_str().unwrap_or("https");
+    let host = url.host().unwrap_or_default();
+    match url.port_u16() {
+        Some(port) => format!("{scheme}://{host}:{port}"),
+        None => format!("{scheme}://{host}"),
+    }
 }
 
 async fn config(global: &Global) -> Result<Config, Failure> {

@@ -2,30 +2,51 @@
 
 use std::process::ExitCode;
 
-/// Exit codes of every command; `docs/cli.md` holds the same table. "Could not tell" is never 0.
+/// How every command exits; `docs/cli.md` holds the same table. "Could not tell" is never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Exit {
     /// Done.
-    Ok = 0,
+    Ok,
     /// Something failed.
-    Error = 1,
+    Error,
     /// `--detailed-exitcode`: there are changes.
-    Changes = 2,
+    Changes,
+    /// `axon diff`: there are differences.
+    Differences,
+    /// `axon diff`: something failed. Its code 1 says something else.
+    Trouble,
     /// A guard refused the plan.
-    Guard = 3,
+    Guard,
+    /// What a saved plan rests on has moved, or its time is over.
+    Stale,
     /// A field or an object belongs to someone else.
-    Conflict = 5,
+    Conflict,
     /// A wait ended before what it waited for.
-    TimedOut = 6,
+    TimedOut,
     /// Wrong usage, as `EX_USAGE` of sysexits.
-    Usage = 64,
+    Usage,
     /// Interrupted by Ctrl-C, as a shell reports SIGINT.
-    Interrupted = 130,
+    Interrupted,
+}
+
+impl Exit {
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Ok => 0,
+            Self::Error | Self::Differences => 1,
+            Self::Changes | Self::Trouble => 2,
+            Self::Guard => 3,
+            Self::Stale => 4,
+            Self::Conflict => 5,
+            Self::TimedOut => 6,
+            Self::Usage => 64,
+            Self::Interrupted => 130,
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+        Self::from(exit.code())
     }
 }

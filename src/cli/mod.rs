@@ -1,11 +1,16 @@
 //! The command line: one file per command; all printing is here.
 
+mod apply_progress;
 mod apply_text;
 pub mod args;
 pub mod commands;
 pub mod connect;
 pub mod diagnostics;
 pub mod exit;
+mod plan_file;
+mod plan_json;
+mod plan_markdown;
+mod plan_saved;
 mod plan_text;
 pub mod source;
 mod text_diff;

@@ -39,11 +39,16 @@ pub(super) fn render(plan: &Plan) -> String {
     let width = plan
         .steps
         .iter()
-        .filter(|step| word(step).is_some())
+        .filter(|step| line(step).is_some())
         .map(|step| step.key.to_string().len())
         .fold(NAMES, usize::max);
     for step in &plan.steps {
-        if let Some((symbol, style, word)) = word(step) {
+        if let Some(Line {
+            symbol,
+            style,
+            word,
+        }) = line(step)
+        {
             let key = step.key.to_string();
             put(
                 &mut text,
@@ -58,8 +63,16 @@ pub(super) fn render(plan: &Plan) -> String {
     text
 }
 
-fn word(step: &Step) -> Option<(&'static str, Style, String)> {
-    Some(match &step.action {
+/// What is said of one object.
+pub(super) struct Line {
+    pub(super) symbol: &'static str,
+    style: Style,
+    pub(super) word: String,
+}
+
+/// What is said of an object; nothing where it stays as it is.
+pub(super) fn line(step: &Step) -> Option<Line> {
+    let (symbol, style, word) = match &step.action {
         Action::Create { again: false, .. } => ("+", GREEN, "create".into()),
         Action::Create { again: true, .. } => ("+", GREEN, "create: runs the agent again".into()),
         Action::Update { claim, .. } => match claim {
@@ -81,6 +94,11 @@ fn word(step: &Step) -> Option<(&'static str, Style, String)> {
         }
         Action::Blocked { reason } => ("!", MAGENTA, blocked(reason)),
         Action::Keep | Action::Unchanged => return None,
+    };
+    Some(Line {
+        symbol,
+        style,
+        word,
     })
 }
 
@@ -103,7 +121,8 @@ fn already_ran(outcome: Outcome, finished: Option<&str>) -> String {
     }
 }
 
-fn blocked(reason: &Blocked) -> String {
+/// Why an object cannot be applied.
+pub(super) fn blocked(reason: &Blocked) -> String {
     match reason {
         Blocked::Conflict { fields } => {
             let each: Vec<String> = fields
@@ -121,7 +140,8 @@ fn blocked(reason: &Blocked) -> String {
     }
 }
 
-fn changes(step: &Step) -> &[FieldChange] {
+/// The fields that change.
+pub(super) fn changes(step: &Step) -> &[FieldChange] {
     match &step.action {
         Action::Update { changes, .. } | Action::Replace { changes, .. } => changes,
         Action::Create { .. }
@@ -133,9 +153,24 @@ fn changes(step: &Step) -> &[FieldChange] {
     }
 }
 
+/// Whether a person wants to see the change: not of a digest that nobody wrote ("runs the agent again"
+/// says it).
+pub(super) fn is_telling(change: &FieldChange) -> bool {
+    change.path != "metadata.annotations[\"axon.io/run\"]"
+}
+
+/// Two texts that are better told by their differing lines.
+pub(super) fn long(change: &FieldChange) -> Option<(&str, &str)> {
+    let (Shown::Value(Value::String(before)), Shown::Value(Value::String(after))) =
+        (&change.before, &change.after)
+    else {
+        return None;
+    };
+    (is_long(before) || is_long(after)).then_some((before, after))
+}
+
 fn field(text: &mut String, change: &FieldChange) {
-    // A digest that nobody wrote; "runs the agent again" says it.
-    if change.path == "metadata.annotations[\"axon.io/run\"]" {
+    if !is_telling(change) {
         return;
     }
     let path = visible(&change.path);
@@ -144,15 +179,12 @@ fn field(text: &mut String, change: &FieldChange) {
         .as_ref()
         .map(|by| format!("  {DIM}(changed by {by:?}){DIM:#}"))
         .unwrap_or_default();
-    if let (Shown::Value(Value::String(before)), Shown::Value(Value::String(after))) =
-        (&change.before, &change.after)
-        && [before, after].iter().any(|it| is_long(it))
-    {
+    if let Some((before, after)) = long(change) {
         put(text, format_args!("      {path}:{by}\n"));
         text_diff::render(text, before, after);
         return;
     }
-    let (before, after) = (inline(&change.before), inline(&change.after));
+    let (before, after) = (told(&change.before), told(&change.after));
     put(
         text,
         format_args!("      {path}: {RED}{before}{RED:#} -> {GREEN}{after}{GREEN:#}{by}\n"),
@@ -163,22 +195,36 @@ fn is_long(value: &str) -> bool {
     value.trim_end().contains('\n') || value.chars().nth(MAX_INLINE).is_some()
 }
 
-fn inline(shown: &Shown) -> String {
+fn told(shown: &Shown) -> String {
     match shown {
         Shown::Absent => "(none)".into(),
         Shown::Sensitive => SENSITIVE.into(),
-        Shown::Value(value) => {
-            let mut line: String = visible(&value.to_string());
-            if let Some((end, _)) = line.char_indices().nth(MAX_INLINE) {
-                line.truncate(end);
-                line.push('…');
-            }
-            line
-        }
+        Shown::Value(value) => inline(value),
     }
 }
 
+/// A value in one line that is not too long.
+pub(super) fn inline(value: &Value) -> String {
+    let mut line: String = visible(&value.to_string());
+    if let Some((end, _)) = line.char_indices().nth(MAX_INLINE) {
+        line.truncate(end);
+        line.push('…');
+    }
+    line
+}
+
 fn summary(text: &mut String, sum: Summary) {
+    if !sum.has_changes() && sum.conflicts + sum.refused == 0 {
+        put(text, format_args!("No changes.\n"));
+        return;
+    }
+    put(text, format_args!("{BOLD}Plan:{BOLD:#} {}.\n", counts(sum)));
+    let runs = sum.runs;
+    put(text, format_args!("Agent runs this plan starts: {runs}.\n"));
+}
+
+/// `1 to create, 41 unchanged`.
+pub(super) fn counts(sum: Summary) -> String {
     // Destructured, so that no count is forgotten.
     let Summary {
         create,
@@ -188,14 +234,10 @@ fn summary(text: &mut String, sum: Summary) {
         unchanged,
         conflicts,
         refused,
-        runs,
+        runs: _,
         reruns: _,
         records,
     } = sum;
-    if !sum.has_changes() && conflicts + refused == 0 {
-        put(text, format_args!("No changes.\n"));
-        return;
-    }
     let conflict_word = if conflicts == 1 {
         "conflict"
     } else {
@@ -216,11 +258,7 @@ fn summary(text: &mut String, sum: Summary) {
         .filter(|(count, _)| *count > 0)
         .map(|(count, what)| format!("{count} {what}"))
         .collect();
-    put(
-        text,
-        format_args!("{BOLD}Plan:{BOLD:#} {}.\n", told.join(", ")),
-    );
-    put(text, format_args!("Agent runs this plan starts: {runs}.\n"));
+    told.join(", ")
 }
 
 fn put(text: &mut String, line: std::fmt::Arguments<'_>) {
@@ -228,4 +266,4 @@ fn put(text: &mut String, line: std::fmt::Arguments<'_>) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

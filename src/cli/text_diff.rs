@@ -23,6 +23,13 @@ const DIM: Style = Style::new().dimmed();
 
 /// Appends the lines that differ, indented below a field.
 pub(super) fn render(text: &mut String, before: &str, after: &str) {
+    for line in lines(before, after) {
+        writeln!(text, "        {line}").expect("a String takes any text");
+    }
+}
+
+/// The lines that differ, each with its sign first.
+pub(super) fn lines(before: &str, after: &str) -> Vec<String> {
     let diff = TextDiff::configure()
         .timeout(LIMIT)
         .diff_lines(before, after);
@@ -46,9 +53,7 @@ pub(super) fn render(text: &mut String, before: &str, after: &str) {
     if beyond > 0 {
         lines.push(format!("{DIM}… and further lines{DIM:#}"));
     }
-    for line in lines {
-        writeln!(text, "        {line}").expect("a String takes any text");
-    }
+    lines
 }
 
 fn line<'a>(

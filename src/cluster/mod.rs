@@ -4,11 +4,13 @@
 //! a bounded answer. Nothing here decides anything.
 
 mod error;
+mod identity;
 mod install;
 mod managed;
 mod object;
 mod record;
 mod transport;
+mod watch;
 
 use std::time::Duration;
 
@@ -29,9 +31,11 @@ use crate::model::plan::LiveId;
 use crate::model::plan::Manifest;
 
 pub use error::Error;
+pub use identity::Identity;
 pub use install::install;
 pub use object::Object;
 use transport::Call;
+pub use watch::Change;
 
 /// Objects a page of a list may hold: fewer requests than `kubectl`'s 500, and still answers of
 /// some 20 MB at most.

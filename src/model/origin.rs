@@ -26,6 +26,16 @@ impl Home {
         }
     }
 
+    /// The canonical form of the source.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Path of the root file.
+    pub fn path(&self) -> &str {
+        self.path.as_str()
+    }
+
     /// The id of a sync whose Config names none: the repository's name and a hash of source and path.
     pub fn sync_id(&self) -> SyncId {
         const HASH: usize = 8;

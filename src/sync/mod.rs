@@ -26,6 +26,8 @@ pub use guard::Allow;
 pub use guard::Cleared;
 pub use guard::Refusal;
 pub use observe::Observed;
+pub use observe::Stand;
+pub use observe::Tell;
 pub use observe::Until;
 pub use pipeline::Error;
 pub use pipeline::Input;

@@ -28,6 +28,7 @@ use crate::sync::ledger;
 use crate::sync::live;
 use crate::sync::observe;
 use crate::sync::observe::Observed;
+use crate::sync::observe::Tell;
 use crate::sync::observe::Until;
 use crate::sync::probe;
 use crate::sync::saved::Witness;
@@ -234,14 +235,15 @@ impl Pipeline {
         apply::apply(&self.cluster, plan.plan(), stop, tell).await
     }
 
-    /// Waits for the Tasks of a plan.
+    /// Waits for the Tasks of a plan, and tells of each change.
     pub async fn observe(
         &self,
         plan: &Plan,
         until: Until,
         stop: &CancellationToken,
+        tell: Tell<'_>,
     ) -> Result<Observed, cluster::Error> {
-        observe::wait(&self.cluster, plan, until, stop).await
+        observe::wait(&self.cluster, plan, until, stop, tell).await
     }
 }
 

@@ -42,6 +42,12 @@ fn schema_is_fresh() {
 }
 
 #[test]
+fn the_schema_of_plans_is_fresh() {
+    let schema = serde_json::to_string_pretty(&api::plan_schema()).unwrap();
+    check("schema/plan.schema.json", &format!("{schema}\n"));
+}
+
+#[test]
 fn crds_are_fresh() {
     for crd in api::crds() {
         let path = format!("deploy/crds/{}.yaml", crd.spec.names.plural);

@@ -17,6 +17,7 @@ mod generated;
 mod git_server;
 mod kubectl;
 mod plan_cli;
+mod plan_program;
 mod repo;
 mod runner;
 mod server;

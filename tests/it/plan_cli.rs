@@ -82,11 +82,11 @@ fn what_cannot_be_read_exits_1_with_place_and_cause() {
 }
 
 #[test]
-fn a_server_that_is_not_there_exits_1_with_a_hint() {
-    for command in [&["plan"][..], &["apply", "--yes"]] {
+fn a_server_that_is_not_there_is_an_error_with_a_hint() {
+    for (command, code) in [(&["plan"][..], 1), (&["apply", "--yes"], 1), (&["diff"], 2)] {
         check(
             command,
-            1,
+            code,
             &[
                 "cannot read from namespace",
                 "cannot reach the API server",

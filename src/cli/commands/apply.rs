@@ -1,18 +1,32 @@
 //! `axon apply`: plan, ask, apply, prune, wait.
 
+mod follow;
+
 use std::io;
 use std::io::IsTerminal as _;
+use std::path::Path;
+use std::time::Duration;
 
 use clap::Args;
 use clap::ValueEnum;
-use tokio::time::timeout;
+use tokio::sync::oneshot;
+use tokio::time::MissedTickBehavior;
+use tokio::time::interval;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use crate::cli::apply_progress::Applying;
+use crate::cli::apply_progress::Waiting;
 use crate::cli::apply_text;
 use crate::cli::args::Global;
-use crate::cli::commands::plan::Scope;
+use crate::cli::commands::plan::Allowance;
+use crate::cli::commands::plan::Planned;
+use crate::cli::commands::plan::Reach;
+use crate::cli::commands::plan::plan;
 use crate::cli::commands::plan::with_hint;
 use crate::cli::exit::Exit;
+use crate::cli::plan_file;
+use crate::cli::plan_saved;
 use crate::cli::plan_text;
 use crate::cli::source;
 use crate::cli::ui;
@@ -20,24 +34,32 @@ use crate::cli::ui::Failure;
 use crate::model::Plan;
 use crate::model::duration::GoDuration;
 use crate::model::plan::Applied;
-use crate::model::run::Outcome;
+use crate::sync::Observed;
 use crate::sync::Pipeline;
 use crate::sync::Probe;
 use crate::sync::Until;
 
-/// Make the cluster equal to a configuration
+/// How often the lines of what is waited for are drawn anew: their clocks show seconds.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Make the cluster equal to a configuration, or carry out a saved plan
 #[derive(Debug, Args)]
 pub struct Options {
     #[command(flatten)]
     source: source::Options,
     #[command(flatten)]
-    scope: Scope,
+    reach: Reach,
+    #[command(flatten)]
+    allowance: Allowance,
     /// Plan with read rights alone, without asking the API server for dry runs
     #[arg(long)]
     no_dry_run: bool,
     /// Apply without asking
     #[arg(short, long)]
     yes: bool,
+    /// Apply again whenever the directory's files change, until Ctrl-C
+    #[arg(long, conflicts_with_all = ["wait", "timeout"])]
+    watch: bool,
     /// What to wait for once all is applied
     #[arg(long, value_name = "STATE", default_value = "accepted", num_args = 0..=1, default_missing_value = "finished")]
     wait: Wait,
@@ -63,25 +85,33 @@ pub(super) async fn run(global: &Global, options: &Options) -> Result<Exit, Fail
         return Err(Failure::usage("there is no terminal to ask on")
             .hint("apply without asking: --yes; look before: axon plan"));
     }
-    let probe = match (options.no_dry_run, asks) {
-        (true, _) => Probe::Nothing,
-        (false, true) => Probe::All,
-        // What is refused shows when it is applied, at half the requests.
-        (false, false) => Probe::Updates,
+    let file = Path::new(&options.source.source);
+    let (planned, allowance) = if plan_file::is_saved(file) {
+        options.only_how()?;
+        let confirmed = plan_saved::confirm(global, file, &options.source).await?;
+        (confirmed.planned, confirmed.allowance)
+    } else if options.watch {
+        return follow::run(global, options).await;
+    } else {
+        let planned = plan(global, &options.source, &options.reach, options.probe()).await?;
+        (planned, options.allowance)
     };
-    let (pipeline, plan) = options.scope.plan(global, &options.source, probe).await?;
+    let Planned { pipeline, plan, .. } = planned;
     ui::out(plan_text::render(&plan));
-    let cleared = options.scope.clear(&plan)?;
+    let cleared = allowance.clear(&plan)?;
     if asks && plan.summary().has_changes() && !confirmed().await? {
         ui::note("Nothing was applied.");
         return Ok(Exit::Error);
     }
     let interrupt = Interrupt::listen();
     let stop = &interrupt.stop;
+    let progress = Applying::new(&plan);
+    let tell = |key: &_, told| progress.tell(key, told);
     let applied = tokio::select! {
-        applied = pipeline.apply(cleared, stop) => applied,
+        applied = pipeline.apply_telling(cleared, stop, &tell) => applied,
         () = interrupt.now.cancelled() => return Ok(Exit::Interrupted),
     };
+    drop(progress);
     if plan.summary().has_changes() {
         ui::out(apply_text::summary(&applied));
     }
@@ -92,10 +122,48 @@ pub(super) async fn run(global: &Global, options: &Options) -> Result<Exit, Fail
     if !applied.is_complete() {
         return Ok(failed(&plan, &applied, stop));
     }
-    match options.wait {
-        Wait::Accepted => Ok(Exit::Ok),
-        Wait::Started => wait(&pipeline, &plan, Until::Started, options.timeout, stop).await,
-        Wait::Finished => wait(&pipeline, &plan, Until::Finished, options.timeout, stop).await,
+    let until = match options.wait {
+        Wait::Accepted => return Ok(Exit::Ok),
+        Wait::Started => Until::Started,
+        Wait::Finished => Until::Finished,
+    };
+    tokio::select! {
+        exit = wait(&pipeline, &plan, until, options.timeout, stop) => exit,
+        () = interrupt.now.cancelled() => Ok(Exit::Interrupted),
+    }
+}
+
+impl Options {
+    /// A saved plan is carried out as it is: what would change its meaning is refused.
+    fn only_how(&self) -> Result<(), Failure> {
+        let given = [
+            (self.source.reference.is_some(), "--ref"),
+            (self.source.path.is_some(), "--path"),
+            (self.reach.adopt, "--adopt"),
+            (self.reach.force_conflicts, "--force-conflicts"),
+            (self.reach.take_ownership, "--take-ownership"),
+            (self.reach.take_over_sync.is_some(), "--take-over-sync"),
+            (self.allowance.allow_delete.is_some(), "--allow-delete"),
+            (self.allowance.allow_runs.is_some(), "--allow-runs"),
+            (self.no_dry_run, "--no-dry-run"),
+            (self.watch, "--watch"),
+        ];
+        let given = given.iter().find(|(is_given, _)| *is_given);
+        given.map_or(Ok(()), |(_, flag)| {
+            Err(
+                Failure::usage(format!("{flag} cannot be used with a saved plan"))
+                    .hint("it belongs to axon plan --out, when the plan is made"),
+            )
+        })
+    }
+
+    fn probe(&self) -> Probe {
+        match (self.no_dry_run, self.yes) {
+            (true, _) => Probe::Nothing,
+            (false, false) => Probe::All,
+            // What is refused shows when it is applied, at half the requests.
+            (false, true) => Probe::Updates,
+        }
     }
 }
 
@@ -112,11 +180,11 @@ fn failed(plan: &Plan, applied: &Applied, stop: &CancellationToken) -> Exit {
 /// Asks on the terminal.
 async fn confirmed() -> Result<bool, Failure> {
     ui::note("Apply this? Only \"yes\" is taken as yes:");
-    let unreadable = |error: &dyn std::error::Error| Failure::new("cannot read the answer", error);
-    let answer = tokio::task::spawn_blocking(|| io::stdin().lines().next())
-        .await
-        .map_err(|error| unreadable(&error))?;
-    let answer = answer.transpose().map_err(|error| unreadable(&error))?;
+    let (sender, answer) = oneshot::channel();
+    // A thread of its own: the runtime would wait for one of its own when the program ends.
+    std::thread::spawn(move || sender.send(io::stdin().lines().next()).ok());
+    let answer = answer.await.ok().flatten().transpose();
+    let answer = answer.map_err(|error| Failure::new("cannot read the answer", &error))?;
     Ok(answer.is_some_and(|line| line.trim() == "yes"))
 }
 
@@ -155,28 +223,53 @@ async fn wait(
     limit: GoDuration,
     stop: &CancellationToken,
 ) -> Result<Exit, Failure> {
-    // The deadline is heard like an interruption, so that what is known by then can be told.
-    let deadline = stop.child_token();
-    let waiting = pipeline.observe(plan, until, &deadline);
-    tokio::pin!(waiting);
-    let observed = if let Ok(observed) = timeout(limit.get(), &mut waiting).await {
-        observed
-    } else {
-        deadline.cancel();
-        waiting.await
-    };
-    let observed =
-        observed.map_err(|error| with_hint(Failure::new("cannot wait", &error), &error))?;
+    let observed = watched(pipeline, plan, until, limit, stop).await?;
     ui::out(apply_text::observed(&observed));
     if observed.reached(until) {
-        let all_well = observed
-            .finished
-            .values()
-            .all(|it| *it == Outcome::Succeeded);
-        return Ok(if all_well { Exit::Ok } else { Exit::Error });
+        return Ok(if observed.is_well() {
+            Exit::Ok
+        } else {
+            Exit::Error
+        });
     }
     if stop.is_cancelled() {
         return Ok(Exit::Interrupted);
     }
-    Err(Failure::plain(format!("not all Tasks got so far within {limit}")).exit(Exit::TimedOut))
+    let word = match until {
+        Until::Started => "begun",
+        Until::Finished => "finished",
+    };
+    let what = format!("not all Tasks have {word} within {limit}");
+    let mut failure = Failure::plain(what).exit(Exit::TimedOut);
+    failure.causes = apply_text::open(&observed, until);
+    Err(failure.hint("they go on; look again with the same command"))
+}
+
+/// Waits, and shows what goes on meanwhile.
+async fn watched(
+    pipeline: &Pipeline,
+    plan: &Plan,
+    until: Until,
+    limit: GoDuration,
+    stop: &CancellationToken,
+) -> Result<Observed, Failure> {
+    let progress = Waiting::new();
+    let tell = |name: &_, stand: &_| progress.tell(name, stand);
+    // The deadline is heard like an interruption, so that what is known by then can be told.
+    let deadline = stop.child_token();
+    let mut waiting = std::pin::pin!(pipeline.observe(plan, until, &deadline, &tell));
+    let mut over = std::pin::pin!(sleep(limit.get()));
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        tokio::select! {
+            observed = &mut waiting => {
+                return observed.map_err(|error| {
+                    with_hint(Failure::new("cannot wait", &error), &error)
+                });
+            }
+            () = &mut over, if !deadline.is_cancelled() => deadline.cancel(),
+            _ = tick.tick() => progress.draw(),
+        }
+    }
 }

@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod controller;
 pub mod dev;
+pub mod diff;
 pub mod plan;
 pub mod render;
 pub mod schema;
@@ -22,6 +23,7 @@ pub fn run(global: &Global, command: Command) -> Result<Exit, Failure> {
         Command::Controller(options) => block_on(controller::run(global, options)),
         Command::Dev(options) => block_on(dev::run(global, options)),
         Command::Plan(options) => block_on(plan::run(global, &options)),
+        Command::Diff(options) => block_on(diff::run(global, &options)),
         Command::Apply(options) => block_on(apply::run(global, &options)),
         Command::Validate(options) => block_on(validate::run(&options)),
         Command::Render(options) => block_on(render::run(global, &options)),

@@ -1,11 +1,18 @@
 //! `axon plan`: what applying a configuration would change.
 
+use std::path::PathBuf;
+
 use clap::Args;
+use clap::ValueEnum;
 
 use crate::cli::args::Global;
 use crate::cli::connect::Target;
 use crate::cli::connect::connect;
 use crate::cli::exit::Exit;
+use crate::cli::plan_file;
+use crate::cli::plan_json;
+use crate::cli::plan_markdown;
+use crate::cli::plan_saved;
 use crate::cli::plan_text;
 use crate::cli::source;
 use crate::cli::source::loaded;
@@ -13,8 +20,11 @@ use crate::cli::ui;
 use crate::cli::ui::Failure;
 use crate::cluster;
 use crate::cluster::Cluster;
+use crate::model::Namespace;
 use crate::model::Plan;
+use crate::model::Snapshot;
 use crate::model::SyncId;
+use crate::model::duration::GoDuration;
 use crate::sync;
 use crate::sync::Allow;
 use crate::sync::Cleared;
@@ -22,6 +32,7 @@ use crate::sync::Input;
 use crate::sync::Pipeline;
 use crate::sync::Probe;
 use crate::sync::Refusal;
+use crate::sync::Witness;
 use crate::sync::guard;
 use crate::sync::target_namespace;
 
@@ -29,57 +40,108 @@ use crate::sync::target_namespace;
 #[derive(Debug, Args)]
 pub struct Options {
     #[command(flatten)]
-    source: source::Options,
+    look: Look,
     #[command(flatten)]
-    scope: Scope,
-    /// Plan with read rights alone, without asking the API server for dry runs
-    #[arg(long)]
-    no_dry_run: bool,
+    allowance: Allowance,
+    /// Save the plan to this file, for "axon apply FILE"
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// How long the saved plan may be applied
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = GoDuration::parse, requires = "out")]
+    expires: GoDuration,
     /// Exit with 2 if there are changes
     #[arg(long)]
     detailed_exitcode: bool,
 }
 
-/// How far a plan may go.
-#[derive(Clone, Debug, Args)]
+/// What is planned, and how it is shown.
+#[derive(Debug, Args)]
 #[group(skip)]
-pub(super) struct Scope {
+pub(super) struct Look {
+    #[command(flatten)]
+    pub(super) source: source::Options,
+    #[command(flatten)]
+    pub(super) reach: Reach,
+    /// Plan with read rights alone, without asking the API server for dry runs
+    #[arg(long)]
+    no_dry_run: bool,
+    /// How to show the plan
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    output: Format,
+}
+
+/// How a plan is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// For programs: schema/plan.schema.json.
+    Json,
+    /// For a comment of a pull request.
+    Markdown,
+}
+
+/// What a plan may take that is not its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+#[group(skip)]
+pub(in crate::cli) struct Reach {
     /// Take objects that belong to no sync, or to this one in another source
     #[arg(long)]
-    adopt: bool,
+    pub(in crate::cli) adopt: bool,
     /// On objects that are adopted, take fields of other managers too
     #[arg(long)]
-    force_conflicts: bool,
+    pub(in crate::cli) force_conflicts: bool,
     /// On objects that are adopted, inherit the fields that client-side kubectl left
     #[arg(long)]
-    take_ownership: bool,
+    pub(in crate::cli) take_ownership: bool,
     /// The id that this sync had before: what it has becomes this sync's, records of runs included
     #[arg(long, value_name = "ID", value_parser = SyncId::parse)]
-    take_over_sync: Option<SyncId>,
+    pub(in crate::cli) take_over_sync: Option<SyncId>,
+}
+
+/// What the guards are told to let pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Args)]
+#[group(skip)]
+pub(in crate::cli) struct Allowance {
     /// Delete exactly so many objects, where the guard would refuse
     #[arg(long, value_name = "COUNT")]
-    allow_delete: Option<usize>,
+    pub(in crate::cli) allow_delete: Option<usize>,
     /// Run up to so many Tasks again, where the guard would refuse
     #[arg(long, value_name = "COUNT")]
-    allow_runs: Option<usize>,
+    pub(in crate::cli) allow_runs: Option<usize>,
+}
+
+/// A plan, and all that it was made from.
+pub(in crate::cli) struct Planned {
+    pub(in crate::cli) target: Target,
+    pub(in crate::cli) cluster: Cluster,
+    pub(in crate::cli) pipeline: Pipeline,
+    pub(in crate::cli) plan: Plan,
+    pub(in crate::cli) witness: Witness,
 }
 
 pub(super) async fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
-    let probe = if options.no_dry_run {
-        Probe::Nothing
-    } else {
-        Probe::All
-    };
-    let (_, plan) = options.scope.plan(global, &options.source, probe).await?;
-    ui::out(plan_text::render(&plan));
-    if options.no_dry_run && plan.summary().has_changes() {
-        ui::note("The API server was not asked: it may still change or refuse this.");
+    if let Some(file) = &options.out {
+        // Before a server is asked for anything.
+        plan_file::check(file)?;
     }
-    options.scope.clear(&plan)?;
+    let look = &options.look;
+    let planned = look.plan(global).await?;
+    let plan = &planned.plan;
+    let cleared = guard::clear(plan, options.allowance.allow());
+    look.show(plan, cleared.as_ref().err().map_or(&[], Vec::as_slice));
+    cleared.map_err(|refusals| refused(&refusals))?;
+    if let Some(file) = &options.out {
+        let made = plan_saved::Made {
+            source: &look.source,
+            reach: &look.reach,
+            allowance: options.allowance,
+            no_dry_run: look.no_dry_run,
+            expires: options.expires,
+        };
+        plan_saved::save(file, &planned, &made).await?;
+    }
     let sum = plan.summary();
-    if sum.refused > 0 && !options.no_dry_run {
-        ui::hint("with read rights alone, plan with --no-dry-run");
-    }
     Ok(if sum.conflicts > 0 {
         Exit::Conflict
     } else if sum.refused > 0 {
@@ -91,45 +153,103 @@ pub(super) async fn run(global: &Global, options: &Options) -> Result<Exit, Fail
     })
 }
 
-impl Scope {
+impl Look {
     /// Reads the source and plans it for the cluster that the flags name.
-    pub(super) async fn plan(
-        &self,
-        global: &Global,
-        source: &source::Options,
-        probe: Probe,
-    ) -> Result<(Pipeline, Plan), Failure> {
-        let source = source.open()?;
-        let snapshot = source.read().await?;
-        let loaded = loaded(&snapshot, source.base.as_deref())?;
-        let Target { client, namespace } = connect(global).await?;
-        let requested = global.namespace.is_some().then(|| namespace.clone());
-        let namespace = target_namespace(&loaded.set, requested, namespace)
-            .map_err(|error| cannot_plan(&error))?;
-        let options = sync::Options {
+    pub(super) async fn plan(&self, global: &Global) -> Result<Planned, Failure> {
+        let probe = if self.no_dry_run {
+            Probe::Nothing
+        } else {
+            Probe::All
+        };
+        plan(global, &self.source, &self.reach, probe).await
+    }
+
+    /// Prints the plan, and what is to be known of it.
+    pub(super) fn show(&self, plan: &Plan, refusals: &[Refusal]) {
+        ui::out(match self.output {
+            Format::Text => plan_text::render(plan),
+            Format::Json => plan_json::render(plan, refusals, !self.no_dry_run),
+            Format::Markdown => plan_markdown::render(plan, refusals),
+        });
+        let sum = plan.summary();
+        if self.no_dry_run && sum.has_changes() {
+            ui::note("The API server was not asked: it may still change or refuse this.");
+        }
+        if sum.refused > 0 && !self.no_dry_run {
+            ui::hint("with read rights alone, plan with --no-dry-run");
+        }
+    }
+}
+
+impl Reach {
+    /// As the library takes it.
+    pub(in crate::cli) fn options(&self, probe: Probe) -> sync::Options {
+        sync::Options {
             adopt: self.adopt,
             force_conflicts: self.force_conflicts,
             take_ownership: self.take_ownership,
             take_over: self.take_over_sync.clone(),
             probe,
             ..sync::Options::default()
-        };
-        let pipeline = Pipeline::new(Cluster::new(client, namespace), options);
-        let plan = pipeline.plan(Input::new(&loaded.set, &snapshot)).await;
-        let plan = plan.map_err(|error| cannot_plan(&error))?;
-        Ok((pipeline, plan))
-    }
-
-    /// Lets the plan pass the guards.
-    pub(super) fn clear<'a>(&self, plan: &'a Plan) -> Result<Cleared<'a>, Failure> {
-        let allow = Allow {
-            deletes: self.allow_delete,
-            runs: self.allow_runs,
-        };
-        guard::clear(plan, allow).map_err(|refusals| refused(&refusals))
+        }
     }
 }
 
+impl Allowance {
+    /// As the library takes it.
+    pub(in crate::cli) fn allow(self) -> Allow {
+        Allow {
+            deletes: self.allow_delete,
+            runs: self.allow_runs,
+        }
+    }
+
+    /// Lets the plan pass the guards.
+    pub(in crate::cli) fn clear(self, plan: &Plan) -> Result<Cleared<'_>, Failure> {
+        guard::clear(plan, self.allow()).map_err(|refusals| refused(&refusals))
+    }
+}
+
+/// Reads a source and plans it for the cluster that the flags name.
+pub(super) async fn plan(
+    global: &Global,
+    source: &source::Options,
+    reach: &Reach,
+    probe: Probe,
+) -> Result<Planned, Failure> {
+    let source = source.open()?;
+    let snapshot = source.read().await?;
+    let target = connect(global).await?;
+    let requested = global.namespace.is_some().then(|| target.namespace.clone());
+    let options = reach.options(probe);
+    plan_snapshot(&source, &snapshot, target, requested, options).await
+}
+
+/// Plans what was read.
+pub(in crate::cli) async fn plan_snapshot(
+    source: &source::Source,
+    snapshot: &Snapshot,
+    target: Target,
+    requested: Option<Namespace>,
+    options: sync::Options,
+) -> Result<Planned, Failure> {
+    let loaded = loaded(snapshot, source.base.as_deref())?;
+    let namespace = target_namespace(&loaded.set, requested, target.namespace.clone())
+        .map_err(|error| cannot_plan(&error))?;
+    let cluster = Cluster::new(target.client.clone(), namespace);
+    let pipeline = Pipeline::new(cluster.clone(), options);
+    let (plan, witness) = pipeline
+        .plan_witnessed(Input::new(&loaded.set, snapshot))
+        .await
+        .map_err(|error| cannot_plan(&error))?;
+    Ok(Planned {
+        target,
+        cluster,
+        pipeline,
+        plan,
+        witness,
+    })
+}
 /// A plan that the guards refuse, with the flags that would let it pass.
 pub(in crate::cli) fn refused(refusals: &[Refusal]) -> Failure {
     let mut failure = Failure::plain("the plan is refused").exit(Exit::Guard);
@@ -171,7 +291,7 @@ pub(super) fn hinted(failure: Failure, error: &sync::Error) -> Failure {
 }
 
 /// What a person can do about an error of the cluster.
-pub(super) fn with_hint(failure: Failure, error: &cluster::Error) -> Failure {
+pub(in crate::cli) fn with_hint(failure: Failure, error: &cluster::Error) -> Failure {
     match error {
         cluster::Error::NotInstalled(_) => {
             failure.hint("install Axon's resources: kubectl apply --server-side -f deploy/crds/")

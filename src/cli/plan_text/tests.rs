@@ -30,7 +30,7 @@ fn manifest() -> Manifest {
     Manifest::new(json!({"spec": {"token": "CANARY"}}))
 }
 
-fn plan(steps: Vec<(Kind, &str, Action)>) -> Plan {
+pub(in crate::cli) fn plan(steps: Vec<(Kind, &str, Action)>) -> Plan {
     let source = Source {
         canonical: "x".into(),
         url: None,
@@ -58,7 +58,12 @@ fn plan(steps: Vec<(Kind, &str, Action)>) -> Plan {
     }
 }
 
-fn change(path: &str, before: Shown, after: Shown, by: Option<&str>) -> FieldChange {
+pub(in crate::cli) fn change(
+    path: &str,
+    before: Shown,
+    after: Shown,
+    by: Option<&str>,
+) -> FieldChange {
     FieldChange {
         path: path.into(),
         before,
@@ -67,7 +72,7 @@ fn change(path: &str, before: Shown, after: Shown, by: Option<&str>) -> FieldCha
     }
 }
 
-fn value(value: &str) -> Shown {
+pub(in crate::cli) fn value(value: &str) -> Shown {
     Shown::Value(value.into())
 }
 
@@ -77,14 +82,14 @@ fn check(steps: Vec<(Kind, &str, Action)>, expected: &str) {
     assert_eq!(plain.trim_end(), expected.trim_matches('\n'), "\n{plain}");
 }
 
-fn create() -> Action {
+pub(in crate::cli) fn create() -> Action {
     Action::Create {
         manifest: manifest(),
         again: false,
     }
 }
 
-fn update(claim: Claim, changes: Vec<FieldChange>) -> Action {
+pub(in crate::cli) fn update(claim: Claim, changes: Vec<FieldChange>) -> Action {
     Action::Update {
         manifest: manifest(),
         live: live(),
@@ -92,6 +97,10 @@ fn update(claim: Claim, changes: Vec<FieldChange>) -> Action {
         claim,
         inherits: Vec::new(),
     }
+}
+
+pub(in crate::cli) fn blocked(reason: Blocked) -> Action {
+    Action::Blocked { reason }
 }
 
 fn replace(changes: Vec<FieldChange>, unfinished: bool) -> Action {

@@ -73,6 +73,8 @@ pub enum Event {
     Invalid(Vec<Diagnostic>),
     /// This is about to be applied.
     Planned(Box<Plan>),
+    /// The plan was not agreed to; the cluster stays as it is.
+    Declined,
     /// This was applied, and the namespace it was applied to.
     Applied(Applied),
     /// A guard refused the plan.
@@ -107,7 +109,10 @@ impl Sync {
     /// Looks once, and applies what it finds. Each event is awaited before the next thing happens.
     pub async fn once(&self, mut report: impl AsyncFnMut(Event), stop: &CancellationToken) -> Look {
         match self.snapshot().await {
-            Ok(snapshot) => self.apply(&snapshot, &mut report, stop).await,
+            Ok(snapshot) => {
+                let ask = async |_: &Plan| true;
+                self.apply(&snapshot, &mut report, &ask, stop).await
+            }
             Err(error) => {
                 report(Event::Failed(Error::Read(error))).await;
                 Look::Again
@@ -119,7 +124,19 @@ impl Sync {
     pub async fn run(
         &self,
         trigger: Trigger,
+        report: impl AsyncFnMut(Event),
+        stop: &CancellationToken,
+    ) -> Result<(), Error> {
+        self.run_asking(trigger, report, async |_: &Plan| true, stop)
+            .await
+    }
+
+    /// As [`Self::run`], and applies only what `ask` agrees to.
+    pub async fn run_asking(
+        &self,
+        trigger: Trigger,
         mut report: impl AsyncFnMut(Event),
+        ask: impl AsyncFn(&Plan) -> bool,
         stop: &CancellationToken,
     ) -> Result<(), Error> {
         let mut trigger = Watch::new(trigger)?;
@@ -127,7 +144,7 @@ impl Sync {
         let mut pause = RETRY.0;
         loop {
             let retry = match self
-                .look(&mut settled, &mut trigger, &mut report, stop)
+                .look(&mut settled, &mut trigger, &mut report, &ask, stop)
                 .await
             {
                 Look::Again => Some(pause),
@@ -151,6 +168,7 @@ impl Sync {
         settled: &mut Option<Digest>,
         trigger: &mut Watch,
         report: &mut impl AsyncFnMut(Event),
+        ask: &impl AsyncFn(&Plan) -> bool,
         stop: &CancellationToken,
     ) -> Look {
         let snapshot = match self.snapshot().await {
@@ -165,7 +183,7 @@ impl Sync {
         if *settled == Some(digest) {
             return Look::Done;
         }
-        let look = self.apply(&snapshot, report, stop).await;
+        let look = self.apply(&snapshot, report, ask, stop).await;
         // What only an edit can mend is not told again and again.
         *settled = (look != Look::Again).then_some(digest);
         look
@@ -187,6 +205,7 @@ impl Sync {
         &self,
         snapshot: &Snapshot,
         report: &mut impl AsyncFnMut(Event),
+        ask: &impl AsyncFn(&Plan) -> bool,
         stop: &CancellationToken,
     ) -> Look {
         let loaded = match load::load(snapshot) {
@@ -215,6 +234,10 @@ impl Sync {
         match guard::clear(&plan, self.allow) {
             Err(refusal) => {
                 report(Event::Refused(refusal)).await;
+                Look::Stalled
+            }
+            Ok(_) if !ask(&plan).await => {
+                report(Event::Declined).await;
                 Look::Stalled
             }
             Ok(cleared) => {

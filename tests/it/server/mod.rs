@@ -28,6 +28,8 @@ pub(crate) struct Context {
     pub(crate) client: Client,
     pub(crate) namespace: String,
     pub(crate) server: Kind,
+    /// For a program that is to use the server.
+    pub(crate) kubeconfig: PathBuf,
     // Kept until the test ends.
     _embedded: Option<(local::Cluster, tempfile::TempDir)>,
 }
@@ -54,6 +56,7 @@ impl Context {
             client: self.client.clone(),
             namespace: self.namespace.clone(),
             server: self.server,
+            kubeconfig: self.kubeconfig.clone(),
             _embedded: None,
         }
     }
@@ -66,6 +69,7 @@ impl Context {
             client: self.client.clone(),
             namespace,
             server: self.server,
+            kubeconfig: self.kubeconfig.clone(),
             _embedded: None,
         }
     }
@@ -100,13 +104,16 @@ async fn start(kind: Kind) -> Option<Context> {
     match kind {
         Kind::Embedded => {
             let dir = tempfile::tempdir().unwrap();
-            let cluster = local::Cluster::start(local::Options::control_plane(dir.path()))
-                .await
-                .unwrap();
+            let options = local::Options {
+                listen: true,
+                ..local::Options::control_plane(dir.path())
+            };
+            let cluster = local::Cluster::start(options).await.unwrap();
             Some(Context {
                 client: cluster.client(),
                 namespace,
                 server: kind,
+                kubeconfig: cluster.kubeconfig().to_path_buf(),
                 _embedded: Some((cluster, dir)),
             })
         }
@@ -116,6 +123,7 @@ async fn start(kind: Kind) -> Option<Context> {
                 client,
                 namespace,
                 server: kind,
+                kubeconfig: real_kubeconfig()?,
                 _embedded: None,
             })
         }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use axon::model::run::Outcome;
+use axon::sync::Stand;
 use axon::sync::Until;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -163,15 +164,21 @@ async fn tasks_are_waited_for(context: Context) {
         let (pipeline, plan) = (pipeline.clone(), plan.clone());
         tokio::spawn(async move {
             let stop = CancellationToken::new();
-            pipeline.observe(&plan, until, &stop).await.unwrap()
+            pipeline
+                .observe(&plan, until, &stop, &|_, _| {})
+                .await
+                .unwrap()
         })
     };
     let stopped = CancellationToken::new();
     stopped.cancel();
-    let pending = sync.pipeline.observe(&plan, Until::Started, &stopped).await;
+    let pending = sync
+        .pipeline
+        .observe(&plan, Until::Started, &stopped, &|_, _| {})
+        .await;
     let pending = pending.unwrap();
     assert!(
-        !pending.reached(Until::Started) && pending.pending.len() == 1,
+        !pending.reached(Until::Started) && pending.tasks.len() == 1,
         "{pending:?}"
     );
 
@@ -180,12 +187,13 @@ async fn tasks_are_waited_for(context: Context) {
         .set_status("Task", "port", &json!({"phase": "Running"}))
         .await;
     let observed = started.await.unwrap();
-    assert_eq!(observed.running.len(), 1, "{observed:?}");
+    let stands: Vec<&Stand> = observed.tasks.values().collect();
+    assert_eq!(stands, [&Stand::Running]);
     assert!(!observed.reached(Until::Finished));
     context
         .set_status("Task", "port", &json!({"phase": "Failed"}))
         .await;
     let observed = finished.await.unwrap();
-    let outcomes: Vec<Outcome> = observed.finished.into_values().collect();
-    assert_eq!(outcomes, [Outcome::Failed]);
+    let stands: Vec<Stand> = observed.tasks.into_values().collect();
+    assert_eq!(stands, [Stand::Finished(Outcome::Failed)]);
 }

@@ -1,6 +1,7 @@
 //! Declared Tasks run once: what plans make of their records.
 
 use axon::model::run::Outcome;
+use axon::sync::Stand;
 use axon::sync::Until;
 use serde_json::Value;
 use serde_json::json;
@@ -80,12 +81,12 @@ async fn a_task_that_ran_does_not_run_again(context: Context) {
     let stop = CancellationToken::new();
     let observed = sync
         .pipeline
-        .observe(&plan, Until::Finished, &stop)
+        .observe(&plan, Until::Finished, &stop, &|_, _| {})
         .await
         .unwrap();
     assert_eq!(
-        observed.finished.values().copied().collect::<Vec<_>>(),
-        [Outcome::Succeeded]
+        observed.tasks.into_values().collect::<Vec<_>>(),
+        [Stand::Finished(Outcome::Succeeded)]
     );
 }
 

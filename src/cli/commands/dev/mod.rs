@@ -212,6 +212,8 @@ impl Session {
                 ui::error(&failure);
                 Some(failure.exit)
             }
+            // Nobody is asked here.
+            Event::Declined => None,
             Event::Applied(applied) => report::applied(&applied),
             Event::Failed(error) => {
                 let failure = report::failed(&error);
