@@ -177,6 +177,26 @@ impl Client {
             .map_err(|_| Error::Unavailable("no answer in time".into()))?
     }
 
+    /// POST of nothing to a path under the API's root. Never repeated, and never redirected.
+    pub(super) async fn post(&self, path: &str, now: Timestamp) -> Result<Answer, Error> {
+        let ask = async {
+            let response = self.octocrab._post(path, None::<&()>).await;
+            let (parts, body) = response
+                .map_err(|error| Error::of_transport(&error))?
+                .into_parts();
+            if parts.status.is_redirection() {
+                return Err(Error::Redirected);
+            }
+            if !parts.status.is_success() {
+                return Err(Error::of_answer(parts.status, &parts.headers, now));
+            }
+            read(parts.headers, body).await
+        };
+        tokio::time::timeout(REQUEST_TIMEOUT, ask)
+            .await
+            .map_err(|_| Error::Unavailable("no answer in time".into()))?
+    }
+
     async fn get_redirected(&self, path: &str, now: Timestamp) -> Result<Answer, Error> {
         let mut target = path.to_owned();
         for _ in 0..=MAX_REDIRECTS {
@@ -193,15 +213,7 @@ impl Client {
             if !parts.status.is_success() {
                 return Err(Error::of_answer(parts.status, &parts.headers, now));
             }
-            let body = Limited::new(body, MAX_ANSWER)
-                .collect()
-                .await
-                .map_err(|error| Error::of_transport(&*error))?
-                .to_bytes();
-            return Ok(Answer {
-                headers: parts.headers,
-                body,
-            });
+            return read(parts.headers, body).await;
         }
         Err(Error::Redirected)
     }
@@ -228,6 +240,19 @@ impl Client {
             Some(_) | None => Err(Error::Redirected),
         }
     }
+}
+
+/// Reads an answer to its end.
+async fn read<B>(headers: HeaderMap, body: B) -> Result<Answer, Error>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let body = Limited::new(body, MAX_ANSWER).collect().await;
+    let body = body
+        .map_err(|error| Error::of_transport(&*error))?
+        .to_bytes();
+    Ok(Answer { headers, body })
 }
 
 fn bearer(token: &Secret) -> Result<HeaderValue, Error> {

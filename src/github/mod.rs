@@ -1,8 +1,10 @@
-//! The GitHub API, as much of it as spawners read: issues, pull requests and their comments.
+//! The GitHub API, as much of it as spawners read: issues, pull requests and their comments; and the
+//! tokens of GitHub Apps.
 //!
-//! Knows nothing of Tasks. Reads only; never follows a server to another host; bounds every page,
+//! Knows nothing of Tasks. Changes nothing; never follows a server to another host; bounds every page,
 //! listing and wait; keeps the token out of every error.
 
+pub mod app;
 mod client;
 mod error;
 mod issues;
