@@ -24,7 +24,7 @@ test:
 
 # Both servers; fails where the real one is missing.
 test-real:
-	@scripts/need cargo git go
+	@scripts/need cargo git go sshd
 	cluster=$$(tests/cluster/build); \
 	cargo test --workspace --no-run; \
 	AXON_REQUIRE_REAL=1 "$$cluster" with cargo test --workspace
