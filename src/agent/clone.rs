@@ -29,12 +29,16 @@ use crate::repo::Reference;
 use crate::repo::remote;
 use crate::repo::remote::Fetch;
 use crate::repo::remote::Remote;
+use crate::repo::remote::Stop;
 
 /// Shortest abbreviation of a commit that is looked for.
 const MIN_ABBREVIATION: usize = 7;
 
 /// Longest time for a clone: much for a large repository, and yet an end where a server only drips.
 pub(super) const TIME_LIMIT: Duration = Duration::from_mins(30);
+
+/// Most bytes of a clone: far beyond what a Pod's disk holds.
+const MAX_BYTES: u64 = 1 << 40;
 
 /// What to clone.
 #[derive(Clone, Debug)]
@@ -101,6 +105,8 @@ fn clone_now(wanted: &Wanted, dir: &Path) -> Result<ObjectId, Error> {
     }
     let access = Access {
         credentials: wanted.token.clone().map(Credentials::Token),
+        deadline: TIME_LIMIT,
+        max_bytes: MAX_BYTES,
         ..Access::default()
     };
     let remote = Remote::new(wanted.url.clone(), access)?;
@@ -126,7 +132,7 @@ fn fetch(remote: &Remote, repo: &gix::Repository, wanted: &Wanted) -> Result<Sta
         let full = format!("refs/heads/{branch}");
         // Asked by its full name, so it is never taken for a commit.
         if let Ok(reference) = Reference::parse(&full) {
-            match remote.find(repo, &reference) {
+            match remote.find(repo, &reference, &Stop::default()) {
                 Ok(commit) => {
                     get(remote, repo, &spec(&full, commit), true)?;
                     return Ok(Start {
@@ -155,7 +161,7 @@ fn fetch_reference(
         get(remote, repo, &commit.to_string(), true)?;
         return commit_of(remote, repo, *commit, reference);
     }
-    match remote.find_ref(repo, reference) {
+    match remote.find_ref(repo, reference, &Stop::default()) {
         Ok((name, commit)) => {
             get(remote, repo, &spec(&name, commit), true)?;
             let branch = name
@@ -233,7 +239,7 @@ fn get(remote: &Remote, repo: &gix::Repository, spec: &str, shallow: bool) -> Re
         tags: false,
     };
     // The end of the process is the only interruption, see `clone`.
-    Ok(remote.fetch(repo, &fetch, &AtomicBool::new(false))?)
+    Ok(remote.fetch(repo, &fetch, &Stop::default())?)
 }
 
 fn set_head(repo: &gix::Repository, start: &Start) -> Result<(), Error> {

@@ -12,6 +12,7 @@ use crate::cli::ui::Failure;
 use crate::model::RepoPath;
 use crate::model::Secret;
 use crate::model::Snapshot;
+use crate::model::repo_url::Scheme;
 use crate::repo;
 use crate::repo::Access;
 use crate::repo::Credentials;
@@ -24,6 +25,9 @@ use crate::sync::load::load;
 
 /// Name of the configuration file where none is named.
 const FILE: &str = "axon.yaml";
+/// Longest private key, and largest file of known hosts.
+const MAX_KEY: u64 = 64 << 10;
+const MAX_KNOWN_HOSTS: u64 = 1 << 20;
 /// Longest token: many times that of any known one.
 const MAX_TOKEN: u64 = 16 << 10;
 
@@ -43,6 +47,20 @@ pub struct Options {
     /// File with a token for the repository
     #[arg(long, value_name = "FILE", env = "AXON_GIT_TOKEN_FILE")]
     pub git_token_file: Option<PathBuf>,
+    /// User name that goes with the token, for servers that want one
+    #[arg(long, value_name = "NAME")]
+    pub git_username: Option<String>,
+    /// File with the private key for a repository by ssh; needs --known-hosts
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "AXON_GIT_SSH_KEY_FILE",
+        requires = "known_hosts"
+    )]
+    pub git_ssh_key: Option<PathBuf>,
+    /// File with the keys that ssh hosts must have, in the form of OpenSSH's file `known_hosts`
+    #[arg(long, value_name = "FILE", env = "AXON_KNOWN_HOSTS")]
+    pub known_hosts: Option<PathBuf>,
     /// The token itself: for the environment, because arguments can be read by others
     #[arg(long, hide = true, env = "AXON_GIT_TOKEN", hide_env_values = true, value_parser = secret)]
     pub git_token: Option<Secret>,
@@ -75,11 +93,7 @@ impl Options {
         let reference = self.reference.as_deref().map(Reference::parse).transpose();
         let root = self.path.as_deref().unwrap_or(&file);
         let access = Access {
-            credentials: match &self.git_token_file {
-                Some(file) => Some(token(file)?),
-                None => self.git_token.clone(),
-            }
-            .map(Credentials::Token),
+            credentials: self.credentials(&location)?,
             ..Access::default()
         };
         Ok(Source {
@@ -90,8 +104,37 @@ impl Options {
             root: RepoPath::parse(root)
                 .map_err(|error| Failure::new(format!("cannot use \"{root}\""), &error))?,
             repository: Repository::open(&location, access)
-                .map_err(|error| Failure::new(tried(), &error))?,
+                .map_err(|error| with_hint(Failure::new(tried(), &error), &error))?,
         })
+    }
+}
+
+impl Options {
+    /// What the flags offer for a place. Of a token and a key, the one that the URL can use.
+    fn credentials(&self, location: &Location) -> Result<Option<Credentials>, Failure> {
+        let Location::Git(url) = location else {
+            return Ok(None);
+        };
+        if let (Some(key), Some(known_hosts), Scheme::Ssh | Scheme::Scp) =
+            (&self.git_ssh_key, &self.known_hosts, url.scheme())
+        {
+            let key = read(key, "private key", MAX_KEY)?;
+            return Ok(Some(Credentials::Ssh {
+                key: Secret::new(format!("{}\n", key.trim())),
+                known_hosts: read(known_hosts, "known hosts", MAX_KNOWN_HOSTS)?,
+            }));
+        }
+        let token = match &self.git_token_file {
+            Some(file) => Some(Secret::new(read(file, "token", MAX_TOKEN)?.trim())),
+            None => self.git_token.clone(),
+        };
+        Ok(token.map(|token| match &self.git_username {
+            Some(username) => Credentials::Basic {
+                username: username.clone(),
+                password: token,
+            },
+            None => Credentials::Token(token),
+        }))
     }
 }
 
@@ -112,22 +155,25 @@ impl Source {
 /// What a person can do about a repository that cannot be read.
 pub fn with_hint(failure: Failure, error: &repo::Error) -> Failure {
     match error {
-        repo::Error::Unauthorised { .. }
-        | repo::Error::UnfitCredential { .. }
-        | repo::Error::HostKey { .. }
-        | repo::Error::NoRepository { .. } => {
-            failure.hint("give a token that may read it: --git-token-file")
-        }
+        repo::Error::Unauthorised { .. } | repo::Error::NoRepository { .. } => failure
+            .hint("give a token that may read it by --git-token-file, or a key by --git-ssh-key"),
+        repo::Error::UnfitCredential { .. } => failure.hint(
+            "https takes --git-token-file; ssh takes --git-ssh-key and --known-hosts",
+        ),
+        repo::Error::HostKey { .. } => failure.hint(
+            "compare the host's key with the one its owner publishes, and put that into --known-hosts",
+        ),
         repo::Error::Unreachable { .. } | repo::Error::TimedOut { .. } => {
             failure.hint("check the URL and the network")
         }
-        repo::Error::NoReference { .. } => failure.hint("check --ref"),
+        repo::Error::NoReference { .. } | repo::Error::Empty { .. } => failure.hint("check --ref"),
         repo::Error::NoPath { .. } => failure.hint("name another file with --path"),
         repo::Error::RefusedPath { .. }
         | repo::Error::TooLarge { .. }
         | repo::Error::TooMuch { .. }
         | repo::Error::InvalidPattern { .. }
-        | repo::Error::Unsupported { .. }
+        | repo::Error::Excess { .. }
+        | repo::Error::Unverified { .. }
         | repo::Error::Directory { .. }
         | repo::Error::Store { .. }
         | repo::Error::Damaged { .. }
@@ -184,17 +230,19 @@ fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
     Ok(Secret::new(text))
 }
 
-fn token(file: &Path) -> Result<Secret, Failure> {
+/// The text of a file that holds something secret, of at most `limit` bytes.
+fn read(file: &Path, what: &str, limit: u64) -> Result<String, Failure> {
+    let failed = |error: &dyn std::error::Error| {
+        Failure::new(
+            format!("cannot read the {what} in \"{}\"", file.display()),
+            error,
+        )
+    };
     let mut text = String::new();
     File::open(file)
-        .and_then(|open| open.take(MAX_TOKEN).read_to_string(&mut text))
-        .map_err(|error| {
-            Failure::new(
-                format!("cannot read the token in \"{}\"", file.display()),
-                &error,
-            )
-        })?;
-    Ok(Secret::new(text.trim()))
+        .and_then(|open| open.take(limit).read_to_string(&mut text))
+        .map_err(|error| failed(&error))?;
+    Ok(text)
 }
 
 /// What a person typed, without what may be a credential.

@@ -142,6 +142,16 @@ impl RepoUrl {
         &self.host
     }
 
+    /// The user name of ssh.
+    pub fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    /// As written: with the leading `/`, except in the form `git@host:path`.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
     pub fn port(&self) -> Option<u16> {
         self.port
     }

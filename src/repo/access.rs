@@ -15,6 +15,8 @@ use crate::model::repo_url::Scheme;
 const SILENCE: Duration = Duration::from_secs(30);
 /// Longest time that one fetch may take, however lively the server is.
 const DEADLINE: Duration = Duration::from_mins(5);
+/// Most bytes of one fetch: the newest commit of a large monorepo.
+const MAX_BYTES: u64 = 2 << 30;
 /// The user name that servers take a token with.
 const TOKEN_USER: &str = "x-access-token";
 
@@ -24,9 +26,10 @@ pub struct Access {
     pub credentials: Option<Credentials>,
     /// Longest silence of the server.
     pub silence: Duration,
-    /// Longest time for one operation of a [`super::Repository`]; who uses a
-    /// [`super::remote::Remote`] without one limits its own.
+    /// Longest time for one operation.
     pub deadline: Duration,
+    /// Most bytes of one fetch.
+    pub max_bytes: u64,
 }
 
 impl Default for Access {
@@ -35,6 +38,7 @@ impl Default for Access {
             credentials: None,
             silence: SILENCE,
             deadline: DEADLINE,
+            max_bytes: MAX_BYTES,
         }
     }
 }

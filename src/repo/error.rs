@@ -5,8 +5,20 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::signature::Unverified;
+use super::store;
+use super::transport::Failure;
+use super::transport::Line;
 use crate::model::RepoPath;
 use crate::model::RepoUrl;
+
+/// How servers of git say, in words only, that they have no such repository.
+const NO_REPOSITORY: [&str; 4] = [
+    "not appear to be a git repository",
+    "no such repository",
+    "repository not exported",
+    "epository not found",
+];
 
 /// Why a repository cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +31,8 @@ pub enum Error {
     NoRepository { url: String },
     #[error("there is no branch, tag or commit \"{reference}\" in \"{url}\"")]
     NoReference { url: String, reference: String },
+    #[error("there is no commit in \"{url}\" yet, or it has no default branch")]
+    Empty { url: String },
     #[error("there is no file \"{path}\"")]
     NoPath { path: RepoPath },
     #[error("\"{path}\" cannot be read: it is {what}")]
@@ -29,12 +43,14 @@ pub enum Error {
     TooMuch { root: RepoPath, limit: &'static str },
     #[error("\"{pattern}\" is not a pattern of paths")]
     InvalidPattern { pattern: String, source: Cause },
-    #[error("this credential cannot be used for \"{url}\": {why}")]
+    #[error("there is no fitting credential for \"{url}\": {why}")]
     UnfitCredential { url: String, why: &'static str },
-    #[error("the host of \"{url}\" is not one of the known hosts")]
+    #[error("the host of \"{url}\" cannot be trusted")]
     HostKey { url: String, source: Cause },
-    #[error("cannot read \"{url}\": only repositories by https, http and file can be read here")]
-    Unsupported { url: String },
+    #[error("\"{url}\" holds more than can be taken: {limit}")]
+    Excess { url: String, limit: String },
+    #[error("{commit} is not verified")]
+    Unverified { commit: String, source: Unverified },
     #[error("\"{source_name}\" was not read within {} seconds", limit.as_secs())]
     TimedOut {
         source_name: String,
@@ -94,52 +110,68 @@ impl Error {
             Self::Unauthorised { .. } | Self::UnfitCredential { .. } => ErrorKind::Authentication,
             Self::HostKey { .. } => ErrorKind::HostKey,
             Self::NoRepository { .. } => ErrorKind::NoRepository,
-            Self::NoReference { .. } => ErrorKind::NoReference,
+            Self::NoReference { .. } | Self::Empty { .. } => ErrorKind::NoReference,
             Self::NoPath { .. } => ErrorKind::NoPath,
+            Self::Unverified { .. } => ErrorKind::Verification,
             Self::RefusedPath { .. }
             | Self::TooLarge { .. }
             | Self::TooMuch { .. }
             | Self::InvalidPattern { .. }
-            | Self::Unsupported { .. }
+            | Self::Excess { .. }
             | Self::Damaged { .. } => ErrorKind::Invalid,
         }
     }
 
-    /// Tells apart what a server's failure means.
-    pub(super) fn of_server(of: &RepoUrl, error: &gix::Error) -> Self {
+    /// What ended an exchange with a server: what the line noted, else what the library says.
+    pub(super) fn of_server(of: &RepoUrl, line: &Line, error: &gix::Error) -> Self {
+        if let Some(failure) = line.failure() {
+            return Self::of_failure(of, &failure);
+        }
         let url = of.to_string();
-        let response = error.downcast_any_ref::<reqwest::Error>();
-        if response.is_some_and(reqwest::Error::is_timeout) {
-            return Self::Unreachable {
+        let source = Cause::of(error);
+        if error.is_resource_exhausted() {
+            return Self::Excess {
                 url,
-                source: Cause("it does not answer".into()),
+                limit: format!("an object of {} bytes", store::MAX_OBJECT),
             };
         }
-        match response
-            .and_then(reqwest::Error::status)
-            .map(|status| status.as_u16())
-        {
-            Some(404 | 410) => Self::NoRepository { url },
-            Some(code @ (401 | 403)) => Self::Unauthorised {
+        if NO_REPOSITORY.iter().any(|words| source.0.contains(words)) {
+            return Self::NoRepository { url };
+        }
+        if of.is_file() && lacks_program(error) {
+            let source = Cause("the program \"git\" is missing".into());
+            return Self::Unreachable { url, source };
+        }
+        Self::Unreachable { url, source }
+    }
+
+    /// What kept an exchange from beginning.
+    pub(super) fn of_line(of: &RepoUrl, line: &Line, error: &io::Error) -> Self {
+        let failure = line.failure();
+        Self::of_failure(
+            of,
+            &failure.unwrap_or_else(|| Failure::Unreachable(error.to_string())),
+        )
+    }
+
+    fn of_failure(of: &RepoUrl, failure: &Failure) -> Self {
+        let url = of.to_string();
+        let source = Cause(failure.to_string());
+        match failure {
+            Failure::Status(401 | 403) | Failure::Refused(_) => Self::Unauthorised { url, source },
+            Failure::Status(404 | 410) | Failure::NoRepository(_) => Self::NoRepository { url },
+            Failure::HostKey(_) => Self::HostKey { url, source },
+            Failure::Unfit(why) => Self::UnfitCredential { url, why },
+            Failure::TooMuch(limit) => Self::Excess {
                 url,
-                source: Cause(format!("status {code}")),
+                limit: format!("{limit} bytes in one fetch"),
             },
-            Some(code) => Self::Unreachable {
-                url,
-                source: Cause(format!("status {code}")),
-            },
-            None if error.is_unauthenticated() => Self::Unauthorised {
-                url,
-                source: Cause("status 401".into()),
-            },
-            None if of.is_file() && lacks_program(error) => Self::Unreachable {
-                url,
-                source: Cause("the program \"git\" is missing".into()),
-            },
-            None => Self::Unreachable {
-                url,
-                source: Cause::of(error),
-            },
+            Failure::Silent
+            | Failure::Slow
+            | Failure::Stopped
+            | Failure::Status(_)
+            | Failure::Redirected(_)
+            | Failure::Unreachable(_) => Self::Unreachable { url, source },
         }
     }
 

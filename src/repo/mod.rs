@@ -11,8 +11,11 @@ mod location;
 mod origin;
 mod reference;
 pub mod remote;
+mod scratch;
+mod signature;
 mod snapshot;
 mod store;
+mod transport;
 mod tree;
 
 use std::path::Path;
@@ -21,11 +24,10 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use gix::ObjectId;
+use jiff::Timestamp;
 use tokio::task;
 use tokio::time;
 
@@ -42,8 +44,13 @@ pub use location::InvalidLocation;
 pub use location::Location;
 pub use reference::InvalidReference;
 pub use reference::Reference;
+pub use signature::AllowedSigners;
+pub use signature::InvalidSigners;
+pub use signature::Signer;
+pub use signature::Unverified;
 
 use remote::Remote;
+use remote::Stop;
 use store::Store;
 use tree::Tree;
 
@@ -99,7 +106,7 @@ impl Repository {
             Some(path) => Kind::Local { url, path },
             None => Kind::Remote {
                 remote: Remote::new(url, access)?,
-                store: Arc::new(Mutex::new(Store::new())),
+                store: Arc::default(),
             },
         };
         Ok(Self {
@@ -125,7 +132,7 @@ impl Repository {
     /// What `reference` stands at now. Asks a server for its refs of exactly this name.
     pub async fn resolve(&self, reference: &Reference) -> Result<Tip, Error> {
         let reference = reference.clone();
-        self.blocking(move |kind, _| match kind {
+        self.blocking(move |kind, stop| match kind {
             Kind::Directory(_) => Ok(Tip::Directory),
             Kind::Local { url, path } => {
                 let repo = store::open_local(&url, &path)?;
@@ -136,7 +143,7 @@ impl Repository {
                     return Ok(Tip::Commit(id));
                 }
                 let repo = lock(&store).repository()?;
-                remote.find(&repo, &reference).map(Tip::Commit)
+                remote.find(&repo, &reference, stop).map(Tip::Commit)
             }
         })
         .await
@@ -173,16 +180,46 @@ impl Repository {
         .await
     }
 
+    /// Who signed the commit at `tip`: one of `signers`, with a key that is valid at `now`.
+    pub async fn verify(
+        &self,
+        tip: &Tip,
+        signers: &AllowedSigners,
+        now: Timestamp,
+    ) -> Result<Signer, Error> {
+        let (tip, signers) = (tip.clone(), signers.clone());
+        self.blocking(move |kind, stop| match (kind, tip) {
+            (Kind::Directory(dir), _) => Err(Error::Unverified {
+                commit: dir.display().to_string(),
+                source: Unverified::NoCommit,
+            }),
+            (Kind::Local { url, path }, Tip::Commit(commit)) => {
+                let repo = store::open_local(&url, &path)?;
+                signature::verify(&repo, commit, &signers, now)
+            }
+            (Kind::Remote { remote, store }, Tip::Commit(commit)) => {
+                let mut store = lock(&store);
+                let repo = store.with_commit(&remote, commit, stop)?;
+                signature::verify(&repo, commit, &signers, now)
+            }
+            (Kind::Local { url, .. }, Tip::Directory) => Err(Error::no_reference(&url, "")),
+            (Kind::Remote { remote, .. }, Tip::Directory) => {
+                Err(Error::no_reference(remote.url(), ""))
+            }
+        })
+        .await
+    }
+
     /// The one place where the runtime is left for blocking work. When the caller goes away or the
     /// deadline has passed, the work is told to stop.
     async fn blocking<T: Send + 'static>(
         &self,
-        work: impl FnOnce(Kind, &AtomicBool) -> Result<T, Error> + Send + 'static,
+        work: impl FnOnce(Kind, &Stop) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let kind = self.kind.clone();
-        let stop = StopOnDrop(Arc::new(AtomicBool::new(false)));
-        let stopped = Arc::clone(&stop.0);
-        let work = task::spawn_blocking(move || work(kind, &stopped));
+        let stop = StopOnDrop(Stop::default());
+        let heard = stop.0.clone();
+        let work = task::spawn_blocking(move || work(kind, &heard));
         match time::timeout(self.deadline, work).await {
             Ok(Ok(result)) => result,
             Ok(Err(ended)) => Err(Error::Interrupted { source: ended }),
@@ -195,11 +232,11 @@ impl Repository {
 }
 
 /// Tells blocking work to stop.
-struct StopOnDrop(Arc<AtomicBool>);
+struct StopOnDrop(Stop);
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.stop();
     }
 }
 

@@ -70,9 +70,21 @@ impl Reference {
         }
     }
 
+    /// Says that a repository does not have it.
+    pub(super) fn missing(&self, url: &RepoUrl) -> Error {
+        match self {
+            Self::Head => Error::Empty {
+                url: url.to_string(),
+            },
+            Self::Name(_) | Self::Full(_) | Self::Commit(_) => {
+                Error::no_reference(url, &self.text())
+            }
+        }
+    }
+
     /// The commit in a repository on this machine.
     pub(super) fn find(&self, repo: &gix::Repository, url: &RepoUrl) -> Result<ObjectId, Error> {
-        let missing = || Error::no_reference(url, &self.text());
+        let missing = || self.missing(url);
         if let Self::Commit(id) = self {
             return if repo.has_object(id) {
                 Ok(*id)

@@ -2,15 +2,10 @@
 
 use std::num::NonZeroU32;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::atomic::AtomicBool;
 
 use gix::ObjectId;
 use gix::progress::Discard;
 use gix::protocol::transport::client::blocking_io::Transport;
-use gix::protocol::transport::client::blocking_io::http;
-use gix::protocol::transport::client::blocking_io::http::reqwest::Options as Backend;
 use gix::refspec::parse::Operation;
 use gix::remote::Direction;
 use gix::remote::fetch::Shallow;
@@ -20,10 +15,14 @@ use gix::remote::ref_map::Options;
 use super::Access;
 use super::Error;
 use super::Reference;
-use super::store;
+use super::transport;
+use super::transport::Line;
 use crate::model::RepoUrl;
-use crate::model::repo_url::Scheme;
 
+pub use super::transport::Stop;
+
+/// Most bytes of a list of refs: a million of them.
+const MAX_LISTING: u64 = 64 << 20;
 /// A ref that no server has. Asked for beside a commit, it keeps servers from listing all refs.
 const NO_REF: &str = "refs/axon/none";
 
@@ -48,14 +47,9 @@ pub struct Fetch {
 type Connection<'a, 'repo> = gix::remote::Connection<'a, 'a, 'repo, Box<dyn Transport + Send>>;
 
 impl Remote {
-    /// Refuses to send a token where others could read it.
+    /// Refuses a credential that is not for such a URL, or that others could read on its way.
     pub fn new(url: RepoUrl, access: Access) -> Result<Self, Error> {
         access.check(&url)?;
-        if matches!(url.scheme(), Scheme::Git | Scheme::Ssh | Scheme::Scp) {
-            return Err(Error::Unsupported {
-                url: url.to_string(),
-            });
-        }
         Ok(Self { url, access })
     }
 
@@ -65,12 +59,17 @@ impl Remote {
 
     /// Says that it has no such reference.
     pub fn no_reference(&self, reference: &Reference) -> Error {
-        Error::no_reference(&self.url, &reference.text())
+        reference.missing(&self.url)
     }
 
     /// The commit that `reference` stands at. `repo` lends its settings; nothing is written to it.
-    pub fn find(&self, repo: &gix::Repository, reference: &Reference) -> Result<ObjectId, Error> {
-        self.find_ref(repo, reference).map(|(_, id)| id)
+    pub fn find(
+        &self,
+        repo: &gix::Repository,
+        reference: &Reference,
+        stop: &Stop,
+    ) -> Result<ObjectId, Error> {
+        self.find_ref(repo, reference, stop).map(|(_, id)| id)
     }
 
     /// Name and commit of the ref that `reference` means. The default branch has its own name where
@@ -79,9 +78,10 @@ impl Remote {
         &self,
         repo: &gix::Repository,
         reference: &Reference,
+        stop: &Stop,
     ) -> Result<(String, ObjectId), Error> {
         let names = reference.candidates();
-        let found = self.list(repo, &names)?;
+        let found = self.list(repo, &names, stop)?;
         for name in &names {
             for found in &found {
                 let (full, target, peeled) = found.unpack();
@@ -103,28 +103,26 @@ impl Remote {
         &self,
         repo: &gix::Repository,
         names: &[String],
+        stop: &Stop,
     ) -> Result<Vec<gix::protocol::handshake::Ref>, Error> {
-        let failed = |error: gix::Error| Error::of_server(&self.url, &error);
+        let line = Line::new(&self.access, MAX_LISTING, stop);
+        let failed = |error: gix::Error| Error::of_server(&self.url, &line, &error);
         let remote = self.remote(repo)?;
         let remote = remote
             .with_refspecs(names.iter().map(String::as_str), Direction::Fetch)
             .map_err(failed)?;
         let remote = remote.with_fetch_tags(Tags::None);
         let (map, _) = self
-            .connect(&remote)?
+            .connect(&remote, &line)?
             .ref_map(Discard, Options::default())
             .map_err(failed)?;
         Ok(map.remote_refs)
     }
 
     /// Fetches into `repo`.
-    pub fn fetch(
-        &self,
-        repo: &gix::Repository,
-        fetch: &Fetch,
-        stop: &AtomicBool,
-    ) -> Result<(), Error> {
-        let failed = |error: gix::Error| Error::of_server(&self.url, &error);
+    pub fn fetch(&self, repo: &gix::Repository, fetch: &Fetch, stop: &Stop) -> Result<(), Error> {
+        let line = Line::new(&self.access, self.access.max_bytes, stop);
+        let failed = |error: gix::Error| Error::of_server(&self.url, &line, &error);
         let remote = self.remote(repo)?;
         let specs = fetch.specs.iter().map(String::as_str);
         let remote = remote
@@ -141,7 +139,7 @@ impl Remote {
             ..Options::default()
         };
         let prepared = self
-            .connect(&remote)?
+            .connect(&remote, &line)?
             .prepare_fetch(Discard, options)
             .map_err(failed)?;
         let shallow = fetch
@@ -149,7 +147,7 @@ impl Remote {
             .map_or(Shallow::NoChange, Shallow::DepthAtRemote);
         prepared
             .with_shallow(shallow)
-            .receive(Discard, stop)
+            .receive(Discard, stop.flag())
             .map_err(|error| self.refused(failed(error), fetch))?;
         Ok(())
     }
@@ -173,50 +171,20 @@ impl Remote {
 
     fn remote<'repo>(&self, repo: &'repo gix::Repository) -> Result<gix::Remote<'repo>, Error> {
         repo.remote_at_without_url_rewrite(self.url.to_string().as_str())
-            .map_err(|error| Error::of_server(&self.url, &error))
+            .map_err(|error| Error::damaged(&self.url, &error))
     }
 
     fn connect<'a, 'repo>(
         &self,
         remote: &'a gix::Remote<'repo>,
+        line: &Line,
     ) -> Result<Connection<'a, 'repo>, Error> {
-        if let Some(path) = self.url.file_path() {
-            store::open_local(&self.url, path)?;
-        }
-        let connection = remote
-            .connect(Direction::Fetch)
-            .map_err(|error| Error::of_server(&self.url, &error))?;
-        // No other credential is ever looked for, and nobody is asked.
-        let connection = connection.with_credentials(|_| Ok(None));
-        Ok(match self.url.scheme() {
-            Scheme::Https | Scheme::Http => {
-                connection.with_transport_options(Box::new(self.http_options()))
-            }
-            Scheme::Git | Scheme::Ssh | Scheme::Scp | Scheme::File => connection,
-        })
-    }
-
-    fn http_options(&self) -> http::Options {
-        let (silence, loopback) = (self.access.silence, self.url.is_loopback());
-        let backend = Backend {
-            configure_client: Some(Box::new(move |client| {
-                let client = client.timeout(silence).connect_timeout(silence);
-                Ok(if loopback { client.no_proxy() } else { client })
-            })),
-            configure_request: None,
-        };
-        // A header of ours also makes the transport refuse every redirect: the token goes nowhere else.
-        let credentials = self.access.credentials.as_ref();
-        let header = credentials.and_then(|credentials| {
-            let value = credentials.authorization()?;
-            Some(format!("Authorization: {}", value.expose()))
-        });
-        http::Options {
-            extra_headers: header.into_iter().collect(),
-            connect_timeout: Some(silence),
-            backend: Some(Arc::new(Mutex::new(backend))),
-            ..http::Options::default()
-        }
+        let transport = transport::open(&self.url, &self.access, line)?;
+        // No other credential is ever looked for, nobody is asked, and no setting is read.
+        Ok(remote
+            .to_connection_with_transport(transport)
+            .with_credentials(|_| Ok(None))
+            .with_transport_options(Box::new(())))
     }
 }
 
@@ -230,15 +198,14 @@ fn branch_name(found: &gix::protocol::handshake::Ref) -> Option<String> {
     }
 }
 
+/// Some identity is needed for reference logs, though never asked for.
+pub(super) const SETTINGS: [&str; 2] = ["user.name=Axon", "user.email=axon@localhost"];
+
 /// Settings for repositories of ours: nothing is taken from the user's or the system's.
 pub fn options() -> gix::open::Options {
     gix::open::Options::isolated()
         .with(gix::sec::Trust::Full)
-        .config_overrides([
-            // Never asked for, so never needed; some identity is needed for reference logs.
-            "user.name=Axon",
-            "user.email=axon@localhost",
-        ])
+        .config_overrides(SETTINGS)
 }
 
 /// Makes an empty repository.

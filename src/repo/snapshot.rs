@@ -22,6 +22,8 @@ const MAX_ALL: u64 = 8 << 20;
 const MAX_PATTERNS: usize = 256;
 /// Most entries that are looked at for all patterns: a monorepo, but not one made to be endless.
 const MAX_ENTRIES: usize = 200_000;
+/// How a file begins that stands for another one.
+const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 /// Deepest directory.
 const MAX_DEPTH: usize = 64;
 
@@ -40,7 +42,7 @@ pub(super) fn take(
     };
     walk.check_file(&root)?;
     let mut files = vec![InputFile {
-        bytes: tree.read(&root, MAX_FILE)?,
+        bytes: read(tree, &root)?,
         path: root.clone(),
     }];
     let patterns = includes(&files[0].bytes);
@@ -60,7 +62,7 @@ pub(super) fn take(
     let found = walk.found;
     let mut size = files[0].bytes.len() as u64;
     for path in found.into_iter().filter(|path| *path != root) {
-        let bytes = tree.read(&path, MAX_FILE)?;
+        let bytes = read(tree, &path)?;
         size += bytes.len() as u64;
         if size > MAX_ALL {
             return Err(Error::TooMuch {
@@ -85,6 +87,16 @@ pub(super) fn take(
         files,
         unmatched,
     })
+}
+
+/// The bytes of a file, unless they only stand for others.
+fn read(tree: &Tree<'_>, path: &RepoPath) -> Result<Vec<u8>, Error> {
+    let bytes = tree.read(path, MAX_FILE)?;
+    if bytes.starts_with(LFS_POINTER) {
+        let what = "a pointer of git LFS: what it stands for is not in the repository";
+        return Err(Error::refused(path.as_str(), what));
+    }
+    Ok(bytes)
 }
 
 /// Looks for files.

@@ -1,56 +1,55 @@
 //! The bare repository that fetched commits are kept in: a cache, never the truth.
 
 use std::fs;
-use std::fs::DirBuilder;
 use std::num::NonZeroU32;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 
 use gix::ObjectId;
-use uuid::Uuid;
 
 use super::Error;
+use super::ErrorKind;
 use super::error::Cause;
 use super::remote;
 use super::remote::Fetch;
 use super::remote::Remote;
+use super::remote::Stop;
+use super::scratch::Scratch;
 use crate::model::RepoUrl;
 
-/// Every fetch adds a pack that nothing collects: after so many the store is made anew.
+/// Every fetch adds a pack that nothing collects: after so many the repository is made anew.
 const MAX_PACKS: usize = 32;
-/// Permissions of the store.
-const OWNER_ONLY: u32 = 0o700;
+/// And so it is when packs have grown to twice what its first fetch brought, and this on top.
+const MAX_GROWTH: u64 = 64 << 20;
+/// After so many fetches in a row that failed it may be the repository that is broken.
+const MAX_FAILURES: u32 = 3;
+/// Largest object that is taken: each is held in memory once, while its pack is indexed.
+pub(super) const MAX_OBJECT: u64 = 128 << 20;
 /// Where the last fetched commit is kept.
 const FETCHED: &str = "refs/axon/fetched";
 
 /// A temporary directory with a bare repository. It may be deleted at any time in between.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Store {
-    dir: PathBuf,
+    scratch: Option<Scratch>,
+    /// Names the repository: each that is made anew has its own.
+    generation: u64,
+    /// Bytes of packs after its first fetch.
+    first: Option<u64>,
+    /// Fetches in a row that failed.
+    failures: u32,
 }
 
 impl Store {
-    pub(super) fn new() -> Self {
-        Self {
-            dir: std::env::temp_dir().join(format!("axon-store-{}", Uuid::new_v4())),
-        }
-    }
-
     /// The repository; made if there is none, or none that can be opened.
-    pub(super) fn repository(&self) -> Result<gix::Repository, Error> {
-        if let Ok(repo) = gix::open_opts(&self.dir, remote::options().open_path_as_is(true)) {
+    pub(super) fn repository(&mut self) -> Result<gix::Repository, Error> {
+        let dir = self.dir()?;
+        if let Ok(repo) = open(&dir) {
             return Ok(repo);
         }
-        self.remove()?;
-        // What is fetched may be private, and temporary directories are everybody's.
-        DirBuilder::new()
-            .mode(OWNER_ONLY)
-            .create(&self.dir)
-            .map_err(|error| self.failed(error.to_string()))?;
-        remote::init(&self.dir, gix::create::Kind::Bare)
-            .map_err(|error| self.failed(Cause::of(&error).0))
+        self.first = None;
+        remove(&dir)?;
+        make(&dir)
     }
 
     /// The repository with `commit` in it, fetched alone where it is not there yet.
@@ -58,23 +57,23 @@ impl Store {
         &mut self,
         remote: &Remote,
         commit: ObjectId,
-        stop: &AtomicBool,
+        stop: &Stop,
     ) -> Result<gix::Repository, Error> {
         let repo = self.repository()?;
         if repo.has_object(commit) {
             return Ok(repo);
         }
-        if self.packs() >= MAX_PACKS {
+        let dir = self.dir()?;
+        let fetched = if self.is_worn(&dir) {
             drop(repo);
-            self.remove()?;
-        }
-        let repo = self.repository()?;
-        let fetch = Fetch {
-            specs: vec![format!("+{commit}:{FETCHED}")],
-            depth: Some(NonZeroU32::MIN),
-            tags: false,
+            self.renew(remote, commit, stop)
+        } else {
+            fetch_into(&repo, remote, commit, stop)
         };
-        remote.fetch(&repo, &fetch, stop)?;
+        self.count(&fetched);
+        fetched?;
+        let dir = self.dir()?;
+        self.first.get_or_insert_with(|| packs(&dir).1);
         // Opened again: the objects of the new pack are to be seen.
         let repo = self.repository()?;
         if repo.has_object(commit) {
@@ -84,37 +83,109 @@ impl Store {
         }
     }
 
-    fn packs(&self) -> usize {
-        let entries = fs::read_dir(self.dir.join("objects/pack"));
-        entries.map_or(0, |entries| {
-            entries
-                .flatten()
-                .filter(|entry| entry.path().extension().is_some_and(|it| it == "pack"))
-                .count()
-        })
+    /// Fetches into a new repository. Only if that went well does it take the place of the old one.
+    fn renew(&mut self, remote: &Remote, commit: ObjectId, stop: &Stop) -> Result<(), Error> {
+        let old = self.dir()?;
+        let new = old.with_file_name((self.generation + 1).to_string());
+        remove(&new)?;
+        let fetched = make(&new).and_then(|repo| fetch_into(&repo, remote, commit, stop));
+        if let Err(error) = fetched {
+            remove(&new)?;
+            return Err(error);
+        }
+        self.generation += 1;
+        self.first = None;
+        remove(&old)
     }
 
-    fn remove(&self) -> Result<(), Error> {
-        match fs::remove_dir_all(&self.dir) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(self.failed(error.to_string()))
-            }
-            Ok(()) | Err(_) => Ok(()),
+    fn is_worn(&self, dir: &Path) -> bool {
+        let (count, bytes) = packs(dir);
+        let grown = self
+            .first
+            .is_some_and(|first| bytes > first.saturating_mul(2).saturating_add(MAX_GROWTH));
+        count >= MAX_PACKS || grown || self.failures >= MAX_FAILURES
+    }
+
+    fn count(&mut self, fetched: &Result<(), Error>) {
+        let own_fault = |error: &Error| match error.kind() {
+            ErrorKind::Transient | ErrorKind::Invalid => true,
+            ErrorKind::Authentication
+            | ErrorKind::HostKey
+            | ErrorKind::NoRepository
+            | ErrorKind::NoReference
+            | ErrorKind::NoPath
+            | ErrorKind::Verification => false,
+        };
+        match fetched {
+            Ok(()) => self.failures = 0,
+            Err(error) if own_fault(error) => self.failures = self.failures.saturating_add(1),
+            Err(_) => {}
         }
     }
 
-    fn failed(&self, cause: String) -> Error {
-        Error::Store {
-            path: self.dir.clone(),
-            source: Cause(cause),
+    /// Where the repository is. The directory around it is made anew if somebody deleted it.
+    fn dir(&mut self) -> Result<PathBuf, Error> {
+        let name = self.generation.to_string();
+        if let Some(scratch) = self.scratch.as_ref().filter(|it| it.is_there()) {
+            return Ok(scratch.path().join(name));
         }
+        let scratch = Scratch::new().map_err(|error| failed(&std::env::temp_dir(), error))?;
+        Ok(self.scratch.insert(scratch).path().join(name))
     }
 }
 
-impl Drop for Store {
-    fn drop(&mut self) {
-        // What cannot be deleted is left to whoever cleans temporary directories.
-        let _ = fs::remove_dir_all(&self.dir);
+fn fetch_into(
+    repo: &gix::Repository,
+    remote: &Remote,
+    commit: ObjectId,
+    stop: &Stop,
+) -> Result<(), Error> {
+    let fetch = Fetch {
+        specs: vec![format!("+{commit}:{FETCHED}")],
+        depth: Some(NonZeroU32::MIN),
+        tags: false,
+    };
+    remote.fetch(repo, &fetch, stop)
+}
+
+/// How many packs there are, and how large they are.
+fn packs(dir: &Path) -> (usize, u64) {
+    let entries = fs::read_dir(dir.join("objects/pack"));
+    let entries = entries.into_iter().flatten().flatten();
+    entries.fold((0, 0), |(count, bytes), entry| {
+        let is_pack = entry.path().extension().is_some_and(|it| it == "pack");
+        let size = entry.metadata().map_or(0, |meta| meta.len());
+        (count + usize::from(is_pack), bytes + size)
+    })
+}
+
+fn options() -> gix::open::Options {
+    let limit = format!("gitoxide.objects.allocLimit={MAX_OBJECT}");
+    let settings = remote::SETTINGS.map(str::to_owned).into_iter();
+    remote::options().config_overrides(settings.chain([limit]))
+}
+
+fn open(dir: &Path) -> Result<gix::Repository, gix::Error> {
+    gix::open_opts(dir, options().open_path_as_is(true))
+}
+
+fn make(dir: &Path) -> Result<gix::Repository, Error> {
+    remote::init(dir, gix::create::Kind::Bare)
+        .and_then(|_| open(dir))
+        .map_err(|error| failed(dir, Cause::of(&error)))
+}
+
+fn remove(dir: &Path) -> Result<(), Error> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(dir, error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn failed(dir: &Path, cause: impl std::fmt::Display) -> Error {
+    Error::Store {
+        path: dir.to_owned(),
+        source: Cause(cause.to_string()),
     }
 }
 

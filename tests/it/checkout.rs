@@ -358,7 +358,7 @@ fn failures_are_told_without_the_token() {
     );
     check(
         &["--url", "http://example.invalid/a/b"],
-        "cannot check out \"http://example.invalid/a/b\": a token is not sent",
+        "cannot check out \"http://example.invalid/a/b\": there is no fitting credential for",
     );
     check(
         &["--url", "http://127.0.0.1:9/a/b"],

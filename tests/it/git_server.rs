@@ -141,7 +141,8 @@ pub(crate) struct GitServer {
 
 struct State {
     dir: PathBuf,
-    token: Mutex<Option<String>>,
+    /// The header that is asked for.
+    authorization: Mutex<Option<String>>,
     served: Mutex<Vec<Served>>,
 }
 
@@ -157,7 +158,7 @@ impl GitServer {
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
             dir: dir.to_owned(),
-            token: Mutex::default(),
+            authorization: Mutex::default(),
             served: Mutex::default(),
         });
         let (stop, stopped) = oneshot::channel();
@@ -182,9 +183,15 @@ impl GitServer {
         }
     }
 
+    /// From now on only who sends this user name and password gets in.
+    pub(crate) fn require(&self, username: &str, password: &str) {
+        let pair = STANDARD.encode(format!("{username}:{password}"));
+        *self.state.authorization.lock().unwrap() = Some(format!("Basic {pair}"));
+    }
+
     /// From now on only who sends this token with the user name `x-access-token` gets in.
     pub(crate) fn require_token(&self, token: &str) {
-        *self.state.token.lock().unwrap() = Some(token.to_owned());
+        self.require("x-access-token", token);
     }
 
     /// URL of the directory; that of a repository is `<url>/<name>`.
@@ -224,15 +231,13 @@ async fn serve(state: &State, request: Request<Incoming>) -> Response<Full<Bytes
     };
     let body = body.collect().await.unwrap().to_bytes();
     let authorization = header("authorization");
-    let token = state.token.lock().unwrap().clone();
-    let wanted = token.map(|token| {
-        format!(
-            "Basic {}",
-            STANDARD.encode(format!("x-access-token:{token}"))
-        )
-    });
+    let wanted = state.authorization.lock().unwrap().clone();
     let mut response = Response::new(Full::default());
-    if wanted.is_some() && wanted != authorization {
+    if let Some(rest) = head.uri.to_string().strip_prefix("/moved/") {
+        *response.status_mut() = hyper::StatusCode::MOVED_PERMANENTLY;
+        let to = format!("/acme/{rest}").parse().unwrap();
+        response.headers_mut().insert("location", to);
+    } else if wanted.is_some() && wanted != authorization {
         *response.status_mut() = hyper::StatusCode::UNAUTHORIZED;
         response
             .headers_mut()
@@ -299,4 +304,64 @@ async fn run(mut program: tokio::process::Command, body: &[u8]) -> Response<Full
         }
     }
     response
+}
+
+/// Serves all repositories below a directory by `git://` until it is dropped.
+pub(crate) struct GitDaemon {
+    child: std::process::Child,
+    address: SocketAddr,
+}
+
+impl GitDaemon {
+    pub(crate) fn start(dir: &Path) -> Self {
+        let address = free_address();
+        let child = command()
+            .args([
+                "daemon",
+                "--reuseaddr",
+                "--export-all",
+                "--informative-errors",
+            ])
+            .arg(format!("--listen={}", address.ip()))
+            .arg(format!("--port={}", address.port()))
+            .arg(format!("--base-path={}", dir.display()))
+            .arg(dir)
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        wait_for(address);
+        Self { child, address }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("git://{}", self.address)
+    }
+}
+
+impl Drop for GitDaemon {
+    fn drop(&mut self) {
+        // It is a parent of its own, so it is asked to end: it takes its child along.
+        let pid = nix::unistd::Pid::from_raw(self.child.id().try_into().unwrap());
+        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
+        let _ = self.child.wait();
+    }
+}
+
+/// An address of this machine that nobody listens on.
+pub(crate) fn free_address() -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap()
+}
+
+/// Waits until somebody listens.
+pub(crate) fn wait_for(address: SocketAddr) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while std::net::TcpStream::connect(address).is_err() {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "nobody listens on {address}"
+        );
+        thread::sleep(std::time::Duration::from_millis(20));
+    }
 }
