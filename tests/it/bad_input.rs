@@ -212,7 +212,7 @@ fn every_exit_code_is_seen(client: &Client, place: &mut Place) {
     place.check(&["apply", "--yes"], 0, &["5 created"]);
     place.check(&["plan", "--detailed-exitcode"], 0, &["No changes"]);
     let late = ["apply", "--yes", "--wait", "--timeout", "1s"];
-    place.check(&late, 6, &["not all Tasks got so far within 1s"]);
+    place.check(&late, 6, &["not all Tasks have finished within 1s"]);
 
     place.write(&config("tasks: {}\n"));
     place.check(&["plan"], 3, &["the plan is refused", "--allow-delete=5"]);
