@@ -6,6 +6,7 @@
 
 mod clock;
 mod events;
+pub mod http;
 mod images;
 mod leader;
 mod ledger;

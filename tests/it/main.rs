@@ -15,6 +15,7 @@ mod crash;
 mod dev;
 mod generated;
 mod git_server;
+mod hooks;
 mod kubectl;
 mod plan_cli;
 mod plan_program;

@@ -1,9 +1,15 @@
 //! `axon controller`: the controllers against the cluster that the flags name.
 
+use std::net::SocketAddr;
+use std::str::FromStr;
+
 use clap::Args;
+use kube::Client;
+use tokio::net::TcpListener;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::cli::args::Global;
@@ -35,6 +41,10 @@ pub struct Options {
     /// Work without asking whether another replica does
     #[arg(long)]
     no_leader_election: bool,
+    /// Where to take webhook deliveries (`POST /hook/NAMESPACE/REPOSYNC`) and answer `/healthz` and
+    /// `/readyz`; `none` turns it off
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
+    listen: Listen,
     /// What this replica calls itself
     #[arg(long, env = "HOSTNAME", hide = true, default_value = "axon")]
     identity: String,
@@ -49,6 +59,7 @@ pub async fn run(global: &Global, options: Options) -> Result<Exit, Failure> {
         image_pull_policy,
         watch_namespace,
         no_leader_election,
+        listen,
         identity,
     } = options;
     let settings = controller::Options {
@@ -58,12 +69,22 @@ pub async fn run(global: &Global, options: Options) -> Result<Exit, Failure> {
     };
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone()));
+    let served = serve(listen, &target.client, &settings, &stop).await?;
     let ended = if no_leader_election {
-        controller::run(target.client, settings, stop).await
+        controller::run(target.client, settings, stop.clone()).await
     } else {
         let identity = format!("{identity}_{}", Uuid::new_v4());
-        controller::run_elected(target.client, settings, &target.namespace, identity, stop).await
+        controller::run_elected(
+            target.client,
+            settings,
+            &target.namespace,
+            identity,
+            stop.clone(),
+        )
+        .await
     };
+    stop.cancel();
+    served.wait().await;
     match ended {
         Ok(()) => {
             ui::note("stopped");
@@ -77,6 +98,45 @@ pub async fn run(global: &Global, options: Options) -> Result<Exit, Failure> {
             Err(Failure::new("cannot run the controllers", &error)
                 .hint("check --kubeconfig, --context and what this user may do"))
         }
+    }
+}
+
+/// Serves HTTP beside the controllers, from before this replica leads until the tracker is empty.
+async fn serve(
+    Listen(address): Listen,
+    client: &Client,
+    settings: &controller::Options,
+    stop: &CancellationToken,
+) -> Result<TaskTracker, Failure> {
+    let served = TaskTracker::new();
+    served.close();
+    let Some(address) = address else {
+        return Ok(served);
+    };
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        Failure::new(format!("cannot listen on {address}"), &error)
+            .hint("choose another address with --listen, or none")
+    })?;
+    let (client, settings, stop) = (client.clone(), settings.clone(), stop.clone());
+    served.spawn(async move { controller::http::serve(client, &settings, listener, stop).await });
+    Ok(served)
+}
+
+/// Where HTTP is served; nowhere if there is no address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Listen(Option<SocketAddr>);
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if matches!(text, "" | "none") {
+            return Ok(Self(None));
+        }
+        let address = text.parse().map_err(|_| {
+            "must be an address and a port such as \"0.0.0.0:8080\", or \"none\"".to_owned()
+        })?;
+        Ok(Self(Some(address)))
     }
 }
 
