@@ -216,7 +216,8 @@ impl Actor<'_> {
     /// A Task of that name is there: made for the same item in the meantime, or someone else's.
     async fn existing(&self, task: &Task, item: &WorkItem) -> Result<Start, kube::Error> {
         let name = task.name_any();
-        let Some(existing) = self.tasks().get_opt(&name).await? else {
+        // Its metadata: a Task that cannot be read is there all the same.
+        let Some(existing) = self.tasks().get_metadata_opt(&name).await? else {
             return Ok(Start::Later(None));
         };
         let is_ours = known::is_of(&existing, &self.object.name_any());
@@ -258,7 +259,7 @@ impl Actor<'_> {
             };
             let patched = self
                 .tasks()
-                .patch(&task.name, &parameters, &Patch::Merge(&patch))
+                .patch_metadata(&task.name, &parameters, &Patch::Merge(&patch))
                 .await;
             if !happened(patched.map(|_| ()))? {
                 return Ok(());

@@ -6,8 +6,10 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::Client;
+use kube::Resource as _;
 use kube::ResourceExt;
 use kube::api::ListParams;
+use kube::core::DeserializeGuard;
 use serde::de::DeserializeOwned;
 
 use super::decide::KnownRecord;
@@ -41,11 +43,12 @@ pub(super) async fn read(
     let is_record = format!("{label},{}={}", labels::RECORD, labels::RECORD_RUN);
     let records: Vec<ConfigMap> =
         all(&Api::namespaced(client.clone(), namespace), &is_record).await?;
-    let tasks: Vec<Task> = all(&Api::namespaced(client.clone(), namespace), &label).await?;
+    let tasks: Vec<DeserializeGuard<Task>> =
+        all(&Api::namespaced(client.clone(), namespace), &label).await?;
     Ok(Known {
         tasks: tasks
             .iter()
-            .filter(|task| is_of(task, spawner))
+            .filter(|task| is_of(*task, spawner))
             .map(known_task)
             .collect(),
         records: records.iter().map(known_record).collect(),
@@ -53,7 +56,7 @@ pub(super) async fn read(
 }
 
 /// Whether a Task was made by this spawner. The label may be cut; the annotation is not.
-pub(super) fn is_of(task: &Task, spawner: &str) -> bool {
+pub(super) fn is_of(task: &impl ResourceExt, spawner: &str) -> bool {
     let full = task.annotations().get(labels::TASK_SPAWNER);
     match full.or_else(|| task.labels().get(labels::TASK_SPAWNER)) {
         Some(name) => name == spawner && task.labels().contains_key(labels::TASK_SPAWNER),
@@ -62,12 +65,14 @@ pub(super) fn is_of(task: &Task, spawner: &str) -> bool {
 }
 
 /// The item that a Task was made for.
-pub(super) fn item_of(task: &Task) -> Option<ItemKey> {
+pub(super) fn item_of(task: &impl ResourceExt) -> Option<ItemKey> {
     task.annotations().get(labels::ITEM).map(ItemKey::new)
 }
 
-fn known_task(task: &Task) -> KnownTask {
-    let finished = match task.status.as_ref().and_then(|status| status.phase) {
+/// A Task that cannot be read is taken for one that still runs: that never starts a second one.
+fn known_task(task: &DeserializeGuard<Task>) -> KnownTask {
+    let status = task.0.as_ref().ok().and_then(|task| task.status.as_ref());
+    let finished = match status.and_then(|status| status.phase) {
         Some(TaskPhase::Succeeded | TaskPhase::Failed) => true,
         Some(TaskPhase::Pending | TaskPhase::Running) | None => false,
     };
@@ -79,7 +84,7 @@ fn known_task(task: &Task) -> KnownTask {
         state: match (finished, has_left) {
             (false, _) => TaskState::Unfinished,
             (true, false) => TaskState::Finished,
-            (true, true) if task.metadata.deletion_timestamp.is_some() => TaskState::Leaving,
+            (true, true) if task.meta().deletion_timestamp.is_some() => TaskState::Leaving,
             (true, true) => TaskState::Left,
         },
     }
@@ -126,7 +131,7 @@ mod tests {
 
     use super::*;
 
-    fn task(annotations: &serde_json::Value, phase: &str) -> Task {
+    fn task(annotations: &serde_json::Value, phase: &str) -> DeserializeGuard<Task> {
         serde_json::from_value(json!({
             "apiVersion": "axon.io/v1alpha1", "kind": "Task",
             "metadata": {
@@ -151,6 +156,8 @@ mod tests {
         check(&given_up, "Succeeded", TaskState::Left);
         check(&given_up, "Pending", TaskState::Unfinished);
         check(&json!({}), "Succeeded", TaskState::Finished);
+        // A phase that this version does not know.
+        check(&whole, "Dreaming", TaskState::Unfinished);
     }
 
     #[test]

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use futures::StreamExt as _;
 use kube::Client;
 use kube::ResourceExt;
+use kube::core::DeserializeGuard;
 use kube::runtime::Controller;
 use kube::runtime::PredicateConfig;
 use kube::runtime::WatchStreamExt as _;
@@ -51,7 +52,7 @@ struct Context {
 pub async fn run(client: Client, options: &Options, stop: CancellationToken) {
     let (store, writer) = reflector::store();
     let spawners = watcher(
-        options.scope::<TaskSpawner>(&client),
+        options.scope::<Watched>(&client),
         watcher::Config::default(),
     )
     .default_backoff()
@@ -60,7 +61,11 @@ pub async fn run(client: Client, options: &Options, stop: CancellationToken) {
     // Our own writes to the status are no news.
     .predicate_filter(predicates::generation, PredicateConfig::default());
     let of_spawners = watcher::Config::default().labels(labels::TASK_SPAWNER);
-    let tasks = watcher(options.scope::<Task>(&client), of_spawners).default_backoff();
+    let tasks = watcher(
+        options.scope::<DeserializeGuard<Task>>(&client),
+        of_spawners,
+    )
+    .default_backoff();
     let context = Arc::new(Context {
         client,
         options: options.clone(),
@@ -75,7 +80,9 @@ pub async fn run(client: Client, options: &Options, stop: CancellationToken) {
         .run(reconcile::reconcile, reconcile::error_policy, context)
         .for_each(|result| {
             let (context, store) = &cleaner;
-            context.memory.retain(|key| store.get(key).is_some());
+            context
+                .memory
+                .retain(|key| store.get(&watched(key)).is_some());
             if let Err(controller::Error::QueueError(error)) = result {
                 tracing::warn!(%error, "cannot watch TaskSpawners and their Tasks");
             }
@@ -84,7 +91,15 @@ pub async fn run(client: Client, options: &Options, stop: CancellationToken) {
         .await;
 }
 
-fn spawner_of(task: &Task) -> Option<ObjectRef<TaskSpawner>> {
+/// A TaskSpawner as the watch knows it: one that cannot be read does not stop the others.
+type Watched = DeserializeGuard<TaskSpawner>;
+
+fn watched(spawner: &ObjectRef<TaskSpawner>) -> ObjectRef<Watched> {
+    let namespace = spawner.namespace.as_deref().unwrap_or_default();
+    ObjectRef::new(&spawner.name).within(namespace)
+}
+
+fn spawner_of(task: &DeserializeGuard<Task>) -> Option<ObjectRef<Watched>> {
     let full = task.annotations().get(labels::TASK_SPAWNER);
     let name = full.or_else(|| task.labels().get(labels::TASK_SPAWNER))?;
     Some(ObjectRef::new(name).within(&task.namespace()?))

@@ -6,13 +6,18 @@ use std::collections::HashMap;
 
 use futures::Stream;
 use futures::StreamExt as _;
+use kube::Resource as _;
 use kube::ResourceExt as _;
+use kube::core::DeserializeGuard;
 use kube::runtime::watcher;
 use kube::runtime::watcher::Event;
 
 use crate::api::Task;
 use crate::api::labels;
 use crate::api::task::TaskPhase;
+
+/// A Task as the watch knows it: one that cannot be read has made no progress.
+type Watched = DeserializeGuard<Task>;
 
 /// What is compared.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,8 +29,8 @@ struct Progress {
 
 /// The Tasks of a watch, each time one of them made progress.
 pub(super) fn progress(
-    tasks: impl Stream<Item = watcher::Result<Event<Task>>> + Send + 'static,
-) -> impl Stream<Item = watcher::Result<Task>> + Send + 'static {
+    tasks: impl Stream<Item = watcher::Result<Event<Watched>>> + Send + 'static,
+) -> impl Stream<Item = watcher::Result<Watched>> + Send + 'static {
     let mut seen = HashMap::new();
     tasks.filter_map(move |event| {
         let news = match event {
@@ -48,10 +53,11 @@ pub(super) fn progress(
     })
 }
 
-fn is_news(seen: &mut HashMap<String, Progress>, task: &Task) -> bool {
+fn is_news(seen: &mut HashMap<String, Progress>, task: &Watched) -> bool {
+    let status = task.0.as_ref().ok().and_then(|task| task.status.as_ref());
     let progress = Progress {
-        phase: task.status.as_ref().and_then(|status| status.phase),
-        deleting: task.metadata.deletion_timestamp.is_some(),
+        phase: status.and_then(|status| status.phase),
+        deleting: task.meta().deletion_timestamp.is_some(),
         has_run: task.annotations().contains_key(labels::RUN),
     };
     let before = seen.get(&task.uid().unwrap_or_default());

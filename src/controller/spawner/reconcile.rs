@@ -7,6 +7,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use kube::Api;
 use kube::ResourceExt;
+use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 
@@ -53,10 +54,14 @@ pub(super) struct Error {
 
 /// Reads the spawner, looks for work, decides, acts, reports.
 pub(super) async fn reconcile(
-    object: Arc<TaskSpawner>,
+    object: Arc<DeserializeGuard<TaskSpawner>>,
     context: Arc<Context>,
 ) -> Result<Action, Error> {
-    let key = ObjectRef::from_obj(&*object);
+    let key = key(&object);
+    if let Err(invalid) = &object.0 {
+        tracing::warn!(spawner = %key, error = invalid.error, "left a TaskSpawner alone that cannot be read");
+        return Ok(Action::await_change());
+    }
     match look_at(&object, &context).await {
         Ok(action) => {
             context.memory.clear_errors(&key);
@@ -72,14 +77,14 @@ pub(super) async fn reconcile(
 /// Comes back later each time: nothing but the API server can be at fault here.
 #[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
 pub(super) fn error_policy(
-    object: Arc<TaskSpawner>,
+    object: Arc<DeserializeGuard<TaskSpawner>>,
     error: &Error,
     context: Arc<Context>,
 ) -> Action {
-    let failures = context.memory.count_error(ObjectRef::from_obj(&*object));
+    let failures = context.memory.count_error(key(&object));
     let wait = trouble::backoff(failures);
     tracing::warn!(
-        spawner = %ObjectRef::from_obj(&*object),
+        spawner = %key(&object),
         error = %error.cause,
         "cannot reconcile; trying again in {}s",
         wait.as_secs()
@@ -87,7 +92,14 @@ pub(super) fn error_policy(
     Action::requeue(wait)
 }
 
-async fn look_at(cached: &TaskSpawner, context: &Context) -> Result<Action, kube::Error> {
+fn key(object: &DeserializeGuard<TaskSpawner>) -> ObjectRef<TaskSpawner> {
+    ObjectRef::new(&object.name_any()).within(&object.namespace().unwrap_or_default())
+}
+
+async fn look_at(
+    cached: &DeserializeGuard<TaskSpawner>,
+    context: &Context,
+) -> Result<Action, kube::Error> {
     let namespace = cached.namespace().unwrap_or_default();
     let api: Api<TaskSpawner> = Api::namespaced(context.client.clone(), &namespace);
     // Fresh: with an old cursor, a tick that is long done would be due again.

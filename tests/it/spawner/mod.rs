@@ -19,9 +19,12 @@ use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
 use kube::ResourceExt as _;
+use kube::api::ApiResource;
 use kube::api::DeleteParams;
+use kube::api::DynamicObject;
 use kube::api::ListParams;
 use kube::api::Patch;
 use kube::api::PatchParams;
@@ -511,6 +514,68 @@ async fn an_unusable_spec_is_a_condition(context: Context) {
             reason(&context, expected).await;
         }
     }
+    controller.stop().await;
+}
+
+/// What another version of the definitions let in. Only where no other test sees the definitions.
+#[test]
+fn what_cannot_be_read_does_not_stop_the_others() {
+    crate::server::run(crate::server::Kind::Embedded, unreadable_objects);
+}
+
+async fn unreadable_objects(context: Context) {
+    let anything = json!({"x-kubernetes-preserve-unknown-fields": true});
+    let crds: Api<CustomResourceDefinition> = Api::all(context.client.clone());
+    let schema = "/spec/versions/0/schema/openAPIV3Schema/properties";
+    for (kind, place) in [
+        ("taskspawners", "spec/properties/maxConcurrency"),
+        ("tasks", "status/properties/phase"),
+    ] {
+        let name = format!("{kind}.axon.io");
+        let mut crd = serde_json::to_value(crds.get(&name).await.unwrap()).unwrap();
+        *crd.pointer_mut(&format!("{schema}/{place}")).unwrap() = anything.clone();
+        let crd = serde_json::from_value(crd).unwrap();
+        crds.replace(&name, &PostParams::default(), &crd)
+            .await
+            .unwrap();
+    }
+    let resource = ApiResource::erase::<TaskSpawner>(&());
+    let odd: Api<DynamicObject> =
+        Api::namespaced_with(context.client.clone(), &context.namespace, &resource);
+    let object = json!({
+        "apiVersion": "axon.io/v1alpha1", "kind": "TaskSpawner", "metadata": {"name": "odd"},
+        "spec": {"maxConcurrency": "many", "when": {"cron": {"schedule": "0 3 * * *"}}, "taskTemplate": {
+            "type": "codex", "credentials": {"type": "none"}, "promptTemplate": "x",
+        }},
+    });
+    let object = serde_json::from_value(object).unwrap();
+    odd.create(&PostParams::default(), &object).await.unwrap();
+    let github = FakeGithub::start(&[issue(1)]).await;
+    workspace(&context).await;
+    spawner(&context, json!({})).await;
+    let controller = Controller::start(&context, &github);
+    await_names(&context, &["triage-1"]).await;
+    // Nor does a Task: its item does not run anew, and the others go on.
+    let dreams = json!({"status": {"phase": "Dreaming"}});
+    let resource = ApiResource::erase::<Task>(&());
+    let tasks: Api<DynamicObject> =
+        Api::namespaced_with(context.client.clone(), &context.namespace, &resource);
+    tasks
+        .patch_status("triage-1", &PatchParams::default(), &Patch::Merge(&dreams))
+        .await
+        .unwrap();
+    github.change(|state| state.issues.push(issue(2)));
+    let patch = json!({"spec": {"maxConcurrency": 9}});
+    odd.patch("triage", &PatchParams::default(), &Patch::Merge(&patch))
+        .await
+        .unwrap();
+    let expected: BTreeSet<_> = ["triage-1", "triage-2"].map(str::to_owned).into();
+    eventually("a Task for the second item", || async {
+        let found = tasks.list_metadata(&ListParams::default()).await.unwrap();
+        let names: BTreeSet<_> = found.iter().map(kube::ResourceExt::name_any).collect();
+        (names == expected).then_some(())
+    })
+    .await;
     controller.stop().await;
 }
 
