@@ -97,7 +97,7 @@ impl App {
     async fn ask(&self, now: Timestamp) -> Result<(Secret, Timestamp), ApiError> {
         let client = Client::new(&self.api, Some(&self.proof(now)?))?;
         let path = format!("/app/installations/{}/access_tokens", self.installation);
-        let answer = client.post(&path, now).await?;
+        let answer = client.post(&path, None, now).await?;
         // What cannot be read may hold the token: it is not told.
         let answer: Answer = serde_json::from_slice(&answer.body)
             .map_err(|_| ApiError::Unreadable("no token in it".into()))?;

@@ -23,6 +23,7 @@ use octocrab::OctocrabBuilder;
 use octocrab::service::middleware::auth_header::AuthHeaderLayer;
 use octocrab::service::middleware::base_uri::BaseUriLayer;
 use octocrab::service::middleware::extra_headers::ExtraHeadersLayer;
+use serde_json::Value;
 
 use super::error::Error;
 use crate::model::Digest;
@@ -177,10 +178,15 @@ impl Client {
             .map_err(|_| Error::Unavailable("no answer in time".into()))?
     }
 
-    /// POST of nothing to a path under the API's root. Never repeated, and never redirected.
-    pub(super) async fn post(&self, path: &str, now: Timestamp) -> Result<Answer, Error> {
+    /// POST to a path under the API's root. Never repeated, and never redirected.
+    pub(super) async fn post(
+        &self,
+        path: &str,
+        body: Option<&Value>,
+        now: Timestamp,
+    ) -> Result<Answer, Error> {
         let ask = async {
-            let response = self.octocrab._post(path, None::<&()>).await;
+            let response = self.octocrab._post(path, body).await;
             let (parts, body) = response
                 .map_err(|error| Error::of_transport(&error))?
                 .into_parts();

@@ -36,7 +36,7 @@ pub struct Repository {
 }
 
 impl Repository {
-    fn path(&self, rest: &str) -> String {
+    pub(super) fn path(&self, rest: &str) -> String {
         let part = |text| utf8_percent_encode(text, PART);
         format!("/repos/{}/{}/{rest}", part(&self.owner), part(&self.name))
     }
