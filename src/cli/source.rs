@@ -44,6 +44,14 @@ pub struct Options {
     /// Path of axon.yaml in the repository or directory
     #[arg(long, value_name = "FILE")]
     pub path: Option<String>,
+    #[command(flatten)]
+    pub git: Git,
+}
+
+/// How to get into a git repository.
+#[derive(Clone, Debug, Args)]
+#[group(skip)]
+pub struct Git {
     /// File with a token for the repository
     #[arg(long, value_name = "FILE", env = "AXON_GIT_TOKEN_FILE")]
     pub git_token_file: Option<PathBuf>,
@@ -92,10 +100,7 @@ impl Options {
         }
         let reference = self.reference.as_deref().map(Reference::parse).transpose();
         let root = self.path.as_deref().unwrap_or(&file);
-        let access = Access {
-            credentials: self.credentials(&location)?,
-            ..Access::default()
-        };
+        let access = self.git.access(&location)?;
         Ok(Source {
             base: named(&location),
             reference: reference
@@ -109,7 +114,15 @@ impl Options {
     }
 }
 
-impl Options {
+impl Git {
+    /// What a server at `location` is shown.
+    pub fn access(&self, location: &Location) -> Result<Access, Failure> {
+        Ok(Access {
+            credentials: self.credentials(location)?,
+            ..Access::default()
+        })
+    }
+
     /// What the flags offer for a place. Of a token and a key, the one that the URL can use.
     fn credentials(&self, location: &Location) -> Result<Option<Credentials>, Failure> {
         let Location::Git(url) = location else {
