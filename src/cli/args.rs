@@ -70,6 +70,24 @@ pub enum Command {
     Diff(commands::diff::Options),
     /// Make the cluster equal to a configuration, or carry out a saved plan
     Apply(commands::apply::Options),
+    /// Create a RepoSync
+    Create(commands::create::Options),
+    /// Make a RepoSync look now, and wait for what comes of it
+    Sync(commands::sync::Options),
+    /// Let a RepoSync apply the plan that it shows
+    Approve(commands::approve::Options),
+    /// Hold a RepoSync: nothing is applied until it is resumed
+    Suspend(commands::suspend::Options),
+    /// Let a RepoSync go on
+    Resume(commands::suspend::Options),
+    /// Show what runs, and first what is wrong
+    Status(commands::status::Options),
+    /// Show what belongs to what: syncs, their objects, Tasks, Jobs and Pods
+    Tree(commands::tree::Options),
+    /// Show what happened, newest first: syncs and runs
+    History(commands::history::Options),
+    /// Show where an object comes from, back to the line of a file, and what became of it
+    Trace(commands::trace::Options),
     /// Run the controllers against a cluster: Tasks become Jobs, work items become Tasks
     Controller(commands::controller::Options),
     /// Check a configuration without a cluster: all problems, each with its place

@@ -7,12 +7,16 @@ pub mod commands;
 pub mod connect;
 pub mod diagnostics;
 pub mod exit;
+mod inspect;
+mod output;
 mod plan_file;
 mod plan_json;
 mod plan_markdown;
 mod plan_saved;
 mod plan_text;
+mod screen;
 pub mod source;
+mod table;
 mod text_diff;
 pub mod ui;
 

@@ -16,6 +16,7 @@ mod dev;
 mod generated;
 mod git_server;
 mod hooks;
+mod inspect;
 mod kubectl;
 mod plan_cli;
 mod plan_program;

@@ -1,12 +1,20 @@
 //! One file per command: options, the call into the library, the printing.
 
 pub mod apply;
+pub mod approve;
 pub mod controller;
+pub mod create;
 pub mod dev;
 pub mod diff;
+pub mod history;
 pub mod plan;
 pub mod render;
 pub mod schema;
+pub mod status;
+pub mod suspend;
+pub mod sync;
+pub mod trace;
+pub mod tree;
 pub mod validate;
 pub mod version;
 
@@ -14,6 +22,7 @@ use std::future::Future;
 
 use crate::cli::args::Command;
 use crate::cli::args::Global;
+use crate::cli::commands::suspend::To;
 use crate::cli::exit::Exit;
 use crate::cli::ui::Failure;
 
@@ -25,6 +34,15 @@ pub fn run(global: &Global, command: Command) -> Result<Exit, Failure> {
         Command::Plan(options) => block_on(plan::run(global, &options)),
         Command::Diff(options) => block_on(diff::run(global, &options)),
         Command::Apply(options) => block_on(apply::run(global, &options)),
+        Command::Create(options) => block_on(create::run(global, &options)),
+        Command::Sync(options) => block_on(sync::run(global, &options)),
+        Command::Approve(options) => block_on(approve::run(global, &options)),
+        Command::Suspend(options) => block_on(suspend::run(global, &options, To::Suspend)),
+        Command::Resume(options) => block_on(suspend::run(global, &options, To::Resume)),
+        Command::Status(options) => block_on(status::run(global, &options)),
+        Command::Tree(options) => block_on(tree::run(global, &options)),
+        Command::History(options) => block_on(history::run(global, &options)),
+        Command::Trace(options) => block_on(trace::run(global, &options)),
         Command::Validate(options) => block_on(validate::run(&options)),
         Command::Render(options) => block_on(render::run(global, &options)),
         Command::Schema => Ok(schema::run()),
