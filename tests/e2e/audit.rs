@@ -22,3 +22,15 @@ pub(crate) fn requests(node: &Node) -> Vec<Value> {
             .then(|| whole.lines().map(parse).collect())
     })
 }
+
+/// How many objects of `resource` were created in a namespace, in all.
+pub(crate) fn created(node: &Node, namespace: &str, resource: &str) -> usize {
+    let is_creation = |event: &Value| {
+        event["verb"] == "create"
+            && event["objectRef"]["namespace"] == namespace
+            && event["objectRef"]["resource"] == resource
+            && event["objectRef"]["subresource"].is_null()
+            && event["responseStatus"]["code"] == 201
+    };
+    requests(node).iter().filter(|it| is_creation(it)).count()
+}

@@ -11,6 +11,9 @@ mod audit;
 #[path = "../it/git_server.rs"]
 #[expect(dead_code, reason = "shared with tests/it, which uses all of it")]
 mod git_server;
+mod impersonation;
 mod node;
+mod promise;
+mod pushed;
 mod rights;
 mod task;

@@ -206,6 +206,13 @@ impl Place {
         (!told.is_empty()).then(|| serde_json::from_str(&told).unwrap())
     }
 
+    /// All objects of a kind.
+    pub(crate) fn list(&self, kind: &str) -> Vec<Value> {
+        let told = self.kubectl(&["get", kind, "-o", "json"]);
+        let list: Value = serde_json::from_str(&told).unwrap();
+        list["items"].as_array().unwrap().clone()
+    }
+
     /// The Task once it has ended; it must have ended well.
     pub(crate) fn succeeded(&self, task: &str) -> Value {
         let ended = eventually(&format!("Task \"{task}\" has ended"), || {
