@@ -120,7 +120,9 @@ async fn sync(global: &Global, options: &SyncOptions) -> Result<Exit, Failure> {
         ui::out(render::document(&manifest(namespace.as_ref())));
         return Ok(Exit::Ok);
     }
-    let Target { client, namespace } = connect(global).await?;
+    let Target {
+        client, namespace, ..
+    } = connect(global).await?;
     let object: RepoSync = serde_json::from_value(manifest(Some(&namespace)))
         .map_err(|error| Failure::new("cannot make a RepoSync of this", &error))?;
     let api: Api<RepoSync> = Api::namespaced(client, namespace.as_str());

@@ -68,7 +68,9 @@ impl Seen {
 impl Reader {
     /// Reads the namespace that the flags name.
     pub(in crate::cli) async fn connect(global: &Global) -> Result<(Self, Namespace), Failure> {
-        let Target { client, namespace } = connect(global).await?;
+        let Target {
+            client, namespace, ..
+        } = connect(global).await?;
         let scope = Scope::One(namespace.clone());
         Ok((Self { client, scope }, namespace))
     }
