@@ -44,6 +44,39 @@ pub struct Config {
     /// Tasks by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tasks: BTreeMap<String, TaskEntry>,
+    /// Tasks or TaskSpawners that differ in a few values, by the name they begin with.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fleets: BTreeMap<String, FleetEntry>,
+}
+
+/// One definition, expanded once for each combination of the values of its lists.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FleetEntry {
+    /// Lists of values by the variable that stands for them. Every combination makes one object,
+    /// named after the fleet and its values.
+    #[schemars(extend("minProperties" = 1))]
+    pub for_each: BTreeMap<String, Values>,
+    /// A task, whose texts may hold Tera expressions such as `{{ repo }}`. Either this or `spawner`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskEntry>,
+    /// A spawner, whose texts, other than `prompt` and `branch`, may hold Tera expressions such as
+    /// `{{ repo }}`. Either this or `task`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spawner: Option<SpawnerEntry>,
+}
+
+/// The values of a variable.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub struct Values(#[schemars(length(min = 1, max = 5000))] pub Vec<ForEachValue>);
+
+/// One value of a variable.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ForEachValue {
+    Text(#[schemars(length(max = 1024))] String),
+    Number(i64),
+    Bool(bool),
 }
 
 /// What an entry is filled up with. Maps merge key by key, lists and scalars are taken whole,

@@ -6,7 +6,9 @@
 
 pub mod config;
 pub mod labels;
+pub mod pattern;
 pub mod plan;
+mod published;
 pub mod repo_sync;
 mod schema;
 pub mod task;

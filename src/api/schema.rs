@@ -16,6 +16,7 @@ use schemars::transform::transform_subschemas;
 use serde_json::Value;
 
 use super::config::Config;
+use super::published;
 
 /// What one process argument or environment value can hold on Linux (`MAX_ARG_STRLEN`).
 const MAX_STRING: u64 = 131_072;
@@ -28,14 +29,16 @@ pub fn config_schema() -> Value {
     let mut settings = SchemaSettings::draft07();
     settings
         .transforms
-        .push(Box::new(RecursiveTransform(published)));
+        .push(Box::new(RecursiveTransform(closed)));
     let mut schema = settings.into_generator().into_root_schema_for::<Config>();
     schema.insert("title".into(), "Configuration of Axon (axon.yaml)".into());
-    schema.to_value()
+    let mut schema = schema.to_value();
+    published::complete(&mut schema);
+    schema
 }
 
 /// Closes maps with known keys, and drops what only an API server understands.
-fn published(schema: &mut Schema) {
+fn closed(schema: &mut Schema) {
     schema.remove("x-kubernetes-validations");
     schema.remove("x-kubernetes-list-type");
     if schema.get("properties").is_some() && schema.get("additionalProperties").is_none() {

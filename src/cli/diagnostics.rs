@@ -1,4 +1,8 @@
-//! What is wrong with a configuration, as people are shown it.
+//! What is wrong with a configuration, as people and their tools are shown it.
+
+pub mod github;
+pub mod json;
+pub mod sarif;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -9,6 +13,7 @@ use anstyle::Style;
 use crate::cli::text_diff::visible;
 use crate::cli::ui;
 use crate::model::Diagnostic;
+use crate::model::problem::Place;
 use crate::model::problem::Severity;
 
 /// Frame of a diagnostic.
@@ -43,27 +48,30 @@ fn text(diagnostic: &Diagnostic, base: Option<&Path>) -> String {
         message,
         hint,
         severity,
+        code,
+        width,
         line_text,
     } = diagnostic;
-    let (style, word) = match severity {
-        Severity::Error => (ui::ERROR, "error"),
-        Severity::Warning => (ui::WARNING, "warning"),
+    let word = word(*severity);
+    let style = match severity {
+        Severity::Error => ui::ERROR,
+        Severity::Warning => ui::WARNING,
     };
-    let base = base.filter(|base| *base != Path::new("."));
-    let shown = match base {
-        Some(base) => base.join(place.to_string()).display().to_string(),
-        None => place.to_string(),
-    };
+    let shown = format!("{}:{}:{}", file(place, base), place.line, place.column);
     let number = place.line.to_string();
     let margin = " ".repeat(number.len());
     // Writing to a String cannot fail.
-    let mut text = format!("{style}{word}{style:#}: {}\n", visible(message));
+    let mut text = format!("{style}{word}[{code}]{style:#}: {}\n", visible(message));
     writeln!(text, "{margin}{FRAME}-->{FRAME:#} {}", visible(&shown)).ok();
     if !line_text.is_empty() {
         writeln!(text, "{margin} {FRAME}|{FRAME:#}").ok();
         writeln!(text, "{FRAME}{number} |{FRAME:#} {}", visible(line_text)).ok();
+        let length = line_text.chars().count();
         let caret = match place.column.checked_sub(1) {
-            Some(before) if before <= line_text.chars().count() => " ".repeat(before) + "^",
+            Some(before) if before <= length => {
+                let width = (*width).min(length - before).max(1);
+                " ".repeat(before) + &"^".repeat(width)
+            }
             _ => String::new(),
         };
         writeln!(text, "{margin} {FRAME}|{FRAME:#} {style}{caret}{style:#}").ok();
@@ -81,10 +89,25 @@ fn text(diagnostic: &Diagnostic, base: Option<&Path>) -> String {
     text
 }
 
+/// The file of a place, as seen from where the command runs.
+fn file(place: &Place, base: Option<&Path>) -> String {
+    match base.filter(|base| *base != Path::new(".")) {
+        Some(base) => base.join(place.file.as_str()).display().to_string(),
+        None => place.file.to_string(),
+    }
+}
+
+fn word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use crate::model::Code;
     use crate::model::RepoPath;
-    use crate::model::problem::Place;
 
     use super::*;
 
@@ -98,6 +121,8 @@ mod tests {
             message: "unknown key \"promt\"".into(),
             hint: Some("did you mean \"prompt\"?".into()),
             severity: Severity::Error,
+            code: Code::UnknownKey,
+            width: 5,
             line_text: line_text.into(),
         }
     }
@@ -113,11 +138,11 @@ mod tests {
         check(
             &diagnostic("    promt: x", 5),
             Some("examples"),
-            "error: unknown key \"promt\"
+            "error[unknown-key]: unknown key \"promt\"
   --> examples/axon.yaml:12:5
    |
 12 |     promt: x
-   |     ^
+   |     ^^^^^
    hint: did you mean \"prompt\"?
 ",
         );
@@ -128,7 +153,7 @@ mod tests {
         check(
             &diagnostic("x", 300),
             None,
-            "error: unknown key \"promt\"
+            "error[unknown-key]: unknown key \"promt\"
   --> axon.yaml:12:300
    |
 12 | x

@@ -2,6 +2,7 @@
 //!
 //! No I/O, clock, randomness or environment here.
 
+pub mod code;
 pub mod digest;
 pub mod duration;
 pub mod git_credentials;
@@ -19,6 +20,7 @@ pub mod snapshot;
 pub mod spawner;
 pub mod task;
 
+pub use code::Code;
 pub use digest::Digest;
 pub use git_credentials::GitCredentials;
 pub use git_credentials::InvalidCredentials;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::code::Code;
 use super::snapshot::RepoPath;
 
 /// Something wrong with a value, not yet tied to a file.
@@ -14,16 +15,25 @@ pub struct Problem {
     /// What a person can do, if that is more than the message says.
     pub hint: Option<String>,
     pub severity: Severity,
+    pub code: Code,
 }
 
 impl Problem {
+    /// An error of the most general kind; [`Self::code`] tells it better.
     pub fn error(pointer: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             pointer: pointer.into(),
             message: message.into(),
             hint: None,
             severity: Severity::Error,
+            code: Code::InvalidValue,
         }
+    }
+
+    #[must_use]
+    pub fn code(mut self, code: Code) -> Self {
+        self.code = code;
+        self
     }
 
     #[must_use]
@@ -47,6 +57,9 @@ pub struct Diagnostic {
     pub message: String,
     pub hint: Option<String>,
     pub severity: Severity,
+    pub code: Code,
+    /// How many characters from `place` on are meant; 0 where only the place is known.
+    pub width: usize,
     /// The line of the file that `place` names, cut to what a terminal shows; empty if there is none.
     pub line_text: String,
 }

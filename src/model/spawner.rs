@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::code::Code;
 use super::duration::GoDuration;
 use super::problem::Problem;
 use super::schedule::Schedule;
@@ -64,11 +65,13 @@ impl Spawner {
             let asked = GoDuration::parse(poll).map(GoDuration::get);
             match asked {
                 Ok(asked) if asked >= MIN_POLL => Ok(asked),
-                Ok(_) => Err(format!(
-                    "expected a poll interval of at least {}s, got \"{poll}\"",
-                    MIN_POLL.as_secs()
-                )),
-                Err(error) => Err(error.to_string()),
+                Ok(_) => {
+                    let least = MIN_POLL.as_secs();
+                    let message =
+                        format!("expected a poll interval of at least {least}s, got \"{poll}\"");
+                    Err((Code::InvalidValue, message))
+                }
+                Err(error) => Err((Code::InvalidDuration, error.to_string())),
             }
         })
     }
@@ -79,13 +82,13 @@ impl Spawner {
         Self::read(spec, |poll| {
             GoDuration::parse(poll)
                 .map(|asked| asked.get().max(MIN_POLL))
-                .map_err(|error| error.to_string())
+                .map_err(|error| (Code::InvalidDuration, error.to_string()))
         })
     }
 
     fn read(
         spec: &TaskSpawnerSpec,
-        poll: impl FnOnce(&str) -> Result<Duration, String>,
+        poll: impl FnOnce(&str) -> Result<Duration, (Code, String)>,
     ) -> Result<Self, Vec<Problem>> {
         let TaskSpawnerSpec {
             when,
@@ -99,6 +102,7 @@ impl Spawner {
                 if task_template.workspace_ref.is_none() {
                     problems.push(
                         Problem::error("/taskTemplate", "githubIssues needs a workspaceRef")
+                            .code(Code::Incomplete)
                             .hint("the workspace says which repository the issues are in"),
                     );
                 }
@@ -112,20 +116,23 @@ impl Spawner {
                 problems.extend(schedule(cron).err());
                 problems.push(
                     Problem::error("/when", "expected one source, got githubIssues and cron")
+                        .code(Code::ExclusiveKeys)
                         .hint("write one spawner for each"),
                 );
                 None
             }
             (None, None) => {
-                problems.push(Problem::error(
-                    "/when",
-                    "expected a source: githubIssues or cron",
-                ));
+                problems.push(
+                    Problem::error("/when", "expected a source: githubIssues or cron")
+                        .code(Code::MissingKey),
+                );
                 None
             }
         };
         let poll = poll(poll_interval)
-            .map_err(|message| problems.push(Problem::error("/pollInterval", message)))
+            .map_err(|(code, message)| {
+                problems.push(Problem::error("/pollInterval", message).code(code));
+            })
             .ok();
         if max_concurrency.is_some_and(|it| it < 0) {
             problems.push(Problem::error(
@@ -177,7 +184,8 @@ fn schedule(cron: &Cron) -> Result<Schedule, Problem> {
             _ => "/when/cron/schedule",
         };
         let cause = std::error::Error::source(&error).map(|it| format!(": {it}"));
-        Problem::error(pointer, format!("{error}{}", cause.unwrap_or_default()))
+        let message = format!("{error}{}", cause.unwrap_or_default());
+        Problem::error(pointer, message).code(Code::InvalidSchedule)
     })
 }
 

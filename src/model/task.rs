@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::code::Code;
 use super::names::ObjectName;
 use super::problem::Problem;
 use crate::api::task::AgentType;
@@ -73,6 +74,7 @@ fn credentials_problem(credentials: &Credentials) -> Option<Problem> {
         }
         (CredentialType::ApiKey | CredentialType::Oauth, None) => Some(
             Problem::error("/credentials", "credentials need a secretRef")
+                .code(Code::MissingKey)
                 .hint("name the Secret that holds the key, or set type to \"none\""),
         ),
     }
@@ -81,10 +83,10 @@ fn credentials_problem(credentials: &Credentials) -> Option<Problem> {
 fn image_problem(agent: AgentType, image: Option<&str>) -> Option<Problem> {
     let blank = |c: char| c.is_whitespace() || c.is_control();
     match (agent, image.filter(|it| !it.is_empty())) {
-        (AgentType::Custom | AgentType::Cursor, None) => Some(Problem::error(
-            "/image",
-            format!("an agent of type \"{}\" needs an image", agent.as_str()),
-        )),
+        (AgentType::Custom | AgentType::Cursor, None) => {
+            let message = format!("an agent of type \"{}\" needs an image", agent.as_str());
+            Some(Problem::error("/image", message).code(Code::Incomplete))
+        }
         (_, Some(image)) if image.contains(blank) => Some(Problem::error(
             "/image",
             "an image reference has no white space",
@@ -95,7 +97,7 @@ fn image_problem(agent: AgentType, image: Option<&str>) -> Option<Problem> {
 
 fn name_problem(pointer: &str, reference: &LocalRef) -> Option<Problem> {
     let wrong = ObjectName::parse(&reference.name).err()?;
-    Some(Problem::error(pointer, wrong.to_string()))
+    Some(Problem::error(pointer, wrong.to_string()).code(Code::InvalidName))
 }
 
 fn override_problems(overrides: &PodOverrides) -> Vec<Problem> {
@@ -117,12 +119,14 @@ fn override_problems(overrides: &PodOverrides) -> Vec<Problem> {
         let pointer = format!("/podOverrides/env/{at}");
         if variable.name.is_empty() || variable.name.contains(['=', '\0']) {
             let message = "the name of a variable is not empty and has no \"=\" and no NUL";
-            found.push(Problem::error(format!("{pointer}/name"), message));
+            let pointer = format!("{pointer}/name");
+            found.push(Problem::error(pointer, message).code(Code::InvalidName));
         }
         if !seen.insert(&variable.name) {
             let message = format!("variable \"{}\" stands twice", variable.name);
             let mut twice = Problem::error(format!("{pointer}/name"), message);
             twice.severity = super::problem::Severity::Warning;
+            twice.code = Code::DuplicateVariable;
             found.push(twice);
         }
         if variable

@@ -1,7 +1,8 @@
-//! Prompts from work items by Go text/template: pure, bounded.
+//! Prompts from work items by Go text/template, and the texts of fleets by Tera: pure, bounded.
 //!
 //! The text of an item is data: it is never read as a template.
 
+pub mod fleet;
 mod item;
 mod prompt;
 mod text;

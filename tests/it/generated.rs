@@ -94,11 +94,16 @@ fn examples() -> Vec<PathBuf> {
     found
 }
 
+/// Whether a file is read by itself, and not only included by another.
+fn is_root(path: &Path) -> bool {
+    !path.starts_with(root().join("examples/monorepo/agents"))
+}
+
 #[test]
 fn examples_load() {
     let examples = examples();
     assert!(examples.len() > 5, "{examples:?}");
-    for path in examples {
+    for path in examples.into_iter().filter(|path| is_root(path)) {
         let bytes = fs::read(&path).unwrap();
         let name = path.file_name().unwrap().to_str().unwrap();
         let file = RepoPath::parse(name).unwrap();

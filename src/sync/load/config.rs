@@ -1,9 +1,12 @@
 //! Configuration documents: entries become objects.
 
+use crate::model::Code;
 use crate::model::Kind;
 use crate::model::Namespace;
 use crate::model::SyncId;
+use crate::template::fleet::Fleets;
 
+use super::fleet;
 use super::node::Entry;
 use super::node::Mark;
 use super::node::Node;
@@ -25,7 +28,7 @@ pub(super) fn refuse_root_keys(document: &Node, report: &mut Report<'_>) {
     for entry in document.entries() {
         if ROOT_KEYS.contains(&entry.key.as_str()) {
             let message = format!("\"{}\" can stand only in the root file", entry.key);
-            report.error(entry.mark, message);
+            report.error(Code::RootOnly, entry.mark, message);
         }
     }
 }
@@ -35,17 +38,31 @@ pub(super) fn root_keys(document: &Node, objects: &mut Objects<'_>, report: &mut
     if let Some((text, mark)) = document.text_of("namespace") {
         match Namespace::parse(text) {
             Ok(namespace) => objects.agree_on_namespace(namespace, mark, report),
-            Err(error) => report.error(mark, format!("\"namespace\": {error}")),
+            Err(error) => report.error(Code::InvalidName, mark, format!("\"namespace\": {error}")),
         }
     }
     if let Some((text, mark)) = document.text_of("sync") {
         match SyncId::parse(text) {
             Ok(id) => objects.set_sync(id),
-            Err(error) => report.error(mark, format!("\"sync\": {error}")),
+            Err(error) => report.error(Code::InvalidName, mark, format!("\"sync\": {error}")),
         }
     }
     if let Some(defaults) = document.get("defaults") {
+        check_credentials(defaults, report);
         objects.set_defaults(defaults.clone());
+    }
+}
+
+/// The one rule about a value of `defaults` that is told of entries only where there are some.
+fn check_credentials(defaults: &Node, report: &mut Report<'_>) {
+    let Some(credentials) = defaults.get("credentials") else {
+        return;
+    };
+    let needs = matches!(credentials.text_of("type"), Some(("api-key" | "oauth", _)));
+    if needs && credentials.get("secretRef").is_none() {
+        let hint = "name the Secret that holds the key, or set type to \"none\"".to_owned();
+        let message = "credentials need a secretRef";
+        report.error_with(Code::MissingKey, credentials.mark, message, Some(hint));
     }
 }
 
@@ -60,7 +77,12 @@ impl<'d> Config<'d> {
     }
 
     /// Declares the entries.
-    pub(super) fn declare(&self, objects: &mut Objects<'_>, report: &mut Report<'_>) {
+    pub(super) fn declare(
+        &self,
+        fleets: &mut Fleets,
+        objects: &mut Objects<'_>,
+        report: &mut Report<'_>,
+    ) {
         objects.saw_config();
         schema::check_config(self.document, report);
         for entry in self.entries("workspaces") {
@@ -69,13 +91,16 @@ impl<'d> Config<'d> {
         }
         for entry in self.entries("spawners") {
             if let Some(filled) = objects.filled(entry, report) {
-                spawner(entry, &filled, objects, report);
+                spawner(entry, &filled, holder(entry), objects, report);
             }
         }
         for entry in self.entries("tasks") {
             if let Some(filled) = objects.filled(entry, report) {
-                task(entry, &filled, objects, report);
+                task(entry, &filled, holder(entry), objects, report);
             }
+        }
+        for entry in self.entries("fleets") {
+            fleet::declare(entry, fleets, objects, report);
         }
     }
 
@@ -107,9 +132,8 @@ fn workspace(
         } else {
             let message = format!("workspace \"{}\" has no \"repo\"", entry.key);
             let hint = "this configuration has no repository URL (a git remote \"origin\") to take it from";
-            report.error_with(entry.mark, message, Some(hint.to_owned()));
-            let (mark, value) = (entry.mark, Value::Broken);
-            Node { mark, value }
+            report.error_with(Code::Incomplete, entry.mark, message, Some(hint.to_owned()));
+            Node::broken(entry.mark)
         };
         spec.push(field(entry.mark, "repo", repo));
     }
@@ -124,7 +148,14 @@ fn workspace(
     objects.declare(&draft, report);
 }
 
-fn spawner(entry: &Entry, filled: &Node, objects: &mut Objects<'_>, report: &mut Report<'_>) {
+/// Declares a spawner. `holder` is what a person wrote it as: `entry`, or a fleet.
+pub(super) fn spawner(
+    entry: &Entry,
+    filled: &Node,
+    holder: Holder<'_>,
+    objects: &mut Objects<'_>,
+    report: &mut Report<'_>,
+) {
     let (metadata, fields) = apart(filled);
     let mut spec = Vec::new();
     let mut template = Vec::new();
@@ -147,12 +178,19 @@ fn spawner(entry: &Entry, filled: &Node, objects: &mut Objects<'_>, report: &mut
         metadata,
         spec: map(entry.mark, spec),
         rerun: None,
-        holder: holder(entry),
+        holder,
     };
     objects.declare(&draft, report);
 }
 
-fn task(entry: &Entry, filled: &Node, objects: &mut Objects<'_>, report: &mut Report<'_>) {
+/// Declares a task. `holder` is what a person wrote it as: `entry`, or a fleet.
+pub(super) fn task(
+    entry: &Entry,
+    filled: &Node,
+    holder: Holder<'_>,
+    objects: &mut Objects<'_>,
+    report: &mut Report<'_>,
+) {
     let (metadata, fields) = apart(filled);
     let mut rerun = None;
     let mut spec = Vec::new();
@@ -189,12 +227,13 @@ fn task(entry: &Entry, filled: &Node, objects: &mut Objects<'_>, report: &mut Re
         metadata,
         spec: map(entry.mark, spec),
         rerun,
-        holder: holder(entry),
+        holder,
     };
     objects.declare(&draft, report);
 }
 
-fn holder(entry: &Entry) -> Holder<'_> {
+/// An entry, as what a person wrote.
+pub(super) fn holder(entry: &Entry) -> Holder<'_> {
     Holder {
         name: &entry.key,
         mark: entry.mark,

@@ -1,7 +1,9 @@
 //! Which document is what.
 
 use crate::api::API_VERSION;
+use crate::model::Code;
 use crate::model::Kind;
+use crate::template::fleet::Fleets;
 
 use super::config;
 use super::config::Config;
@@ -22,6 +24,7 @@ pub(super) const CONFIG: &str = "Config";
 pub(super) fn declare(
     documents: Vec<Node>,
     is_root: bool,
+    fleets: &mut Fleets,
     objects: &mut Objects<'_>,
     report: &mut Report<'_>,
 ) {
@@ -37,6 +40,7 @@ pub(super) fn declare(
         } else if let Some(first) = first {
             let first = report.place(first);
             report.error_with(
+                Code::SecondConfig,
                 document.mark,
                 "a second Config in this file",
                 Some(format!("join it with the first at {first}")),
@@ -48,7 +52,7 @@ pub(super) fn declare(
     }
     for (form, document) in documents {
         match form {
-            Form::Config => Config::new(&document).declare(objects, report),
+            Form::Config => Config::new(&document).declare(fleets, objects, report),
             Form::Manifest(kind) => manifest::declare(kind, &document, objects, report),
         }
     }
@@ -66,11 +70,21 @@ fn kind_of(document: &Node, report: &mut Report<'_>) -> Option<Form> {
     }
     let Value::Map(_) = document.value else {
         let message = format!("a document must be a map, got {}", got(document));
-        report.error_with(document.mark, message, Some(how_to_begin()));
+        report.error_with(
+            Code::WrongType,
+            document.mark,
+            message,
+            Some(how_to_begin()),
+        );
         return None;
     };
     let Some(kind) = document.get("kind") else {
-        report.error_with(document.mark, "\"kind\" is missing", Some(how_to_begin()));
+        report.error_with(
+            Code::MissingKey,
+            document.mark,
+            "\"kind\" is missing",
+            Some(how_to_begin()),
+        );
         return None;
     };
     let form = match kind.as_text() {
@@ -87,6 +101,7 @@ fn kind_of(document: &Node, report: &mut Report<'_>) -> Option<Form> {
     };
     match document.get("apiVersion") {
         None => report.error_with(
+            Code::MissingKey,
             document.mark,
             "\"apiVersion\" is missing",
             Some(format!("write apiVersion: {API_VERSION}")),
@@ -96,7 +111,7 @@ fn kind_of(document: &Node, report: &mut Report<'_>) -> Option<Form> {
                 "\"apiVersion\" must be \"{API_VERSION}\", got {}",
                 got(version)
             );
-            report.error(version.mark, message);
+            report.error(Code::UnknownValue, version.mark, message);
         }
         Some(_) => {}
     }
@@ -110,7 +125,7 @@ fn how_to_begin() -> String {
 fn refuse_kind(kind: &Node, report: &mut Report<'_>) {
     let Some(name) = kind.as_text() else {
         let message = format!("\"kind\" must be text, got {}", got(kind));
-        return report.error(kind.mark, message);
+        return report.error(Code::WrongType, kind.mark, message);
     };
     let message = format!("the kind \"{}\" does not belong here", brief(name));
     let hint = match name {
@@ -119,11 +134,16 @@ fn refuse_kind(kind: &Node, report: &mut Report<'_>) {
              the history of the repository"
                 .to_owned(),
         ),
+        "RepoSync" => Some(
+            "a RepoSync says which configuration is read, so it cannot stand in one: create it with \
+             \"axon create sync\" or \"kubectl apply\""
+                .to_owned(),
+        ),
         "List" => Some("write the items of the list as documents of their own".to_owned()),
         _ => {
             let kinds = Kind::ALL.iter().map(|kind| kind.as_str());
             suggest(name, kinds.chain([CONFIG]))
         }
     };
-    report.error_with(kind.mark, message, hint);
+    report.error_with(Code::RefusedKind, kind.mark, message, hint);
 }

@@ -3,6 +3,7 @@
 use globset::Glob;
 
 use crate::api::API_VERSION;
+use crate::model::Code;
 use crate::model::RepoPath;
 
 use super::MAX_FILE;
@@ -33,11 +34,15 @@ pub fn includes(root: &[u8]) -> Vec<String> {
 pub(super) fn check(documents: &[Node], unmatched: &[String], report: &mut Report<'_>) {
     for (node, pattern) in patterns(documents) {
         if let Some(problem) = problem(pattern) {
-            report.error(node.mark, format!("\"{pattern}\" {problem}"));
+            report.error(
+                Code::InvalidInclude,
+                node.mark,
+                format!("\"{pattern}\" {problem}"),
+            );
         } else if unmatched.iter().any(|other| other == pattern) {
             let message = format!("no file matches \"{pattern}\"");
             let hint = "paths begin at the root of the repository".to_owned();
-            report.error_with(node.mark, message, Some(hint));
+            report.error_with(Code::InvalidInclude, node.mark, message, Some(hint));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Plain manifests, as for kubectl. `defaults` do not touch them.
 
+use crate::model::Code;
 use crate::model::Kind;
 use crate::model::Namespace;
 
@@ -73,19 +74,27 @@ fn checked_name<'d>(
     let Some(name) = metadata.get("name") else {
         let key = document.entry("metadata").map(|entry| entry.mark);
         let mark = key.unwrap_or(metadata.mark);
-        report.error(mark, "\"name\" is missing in \"metadata\"");
+        report.error(
+            Code::MissingKey,
+            mark,
+            "\"name\" is missing in \"metadata\"",
+        );
         return None;
     };
     if name.as_text().is_none() {
         let message = format!("\"name\" must be text, got {}", got(name));
-        report.error(name.mark, message);
+        report.error(Code::WrongType, name.mark, message);
     }
     Some((name.as_text()?, name.mark))
 }
 
 fn map_under<'d>(key: &str, document: &'d Node, report: &mut Report<'_>) -> Option<&'d Node> {
     let Some(node) = document.get(key) else {
-        report.error(document.mark, format!("\"{key}\" is missing"));
+        report.error(
+            Code::MissingKey,
+            document.mark,
+            format!("\"{key}\" is missing"),
+        );
         return None;
     };
     match node.value {
@@ -93,7 +102,7 @@ fn map_under<'d>(key: &str, document: &'d Node, report: &mut Report<'_>) -> Opti
         Value::Broken => None,
         _ => {
             let message = format!("\"{key}\" must be a map, got {}", got(node));
-            report.error(node.mark, message);
+            report.error(Code::WrongType, node.mark, message);
             None
         }
     }
@@ -107,21 +116,35 @@ fn check_keys(entries: &[Entry], known: &[&str], report: &mut Report<'_>) {
         }
         if OF_THE_CLUSTER.contains(&key) {
             let message = format!("\"{key}\" is set by the cluster and left out here");
-            report.warning(entry.mark, message, Some("remove it".to_owned()));
+            report.warning(
+                Code::ClusterField,
+                entry.mark,
+                message,
+                Some("remove it".to_owned()),
+            );
             continue;
         }
         let message = format!("unknown key \"{}\"", brief(key));
-        report.error_with(entry.mark, message, suggest(key, known.iter().copied()));
+        report.error_with(
+            Code::UnknownKey,
+            entry.mark,
+            message,
+            suggest(key, known.iter().copied()),
+        );
     }
 }
 
 fn check_namespace(namespace: &Node, objects: &mut Objects<'_>, report: &mut Report<'_>) {
     let Some(text) = namespace.as_text() else {
         let message = format!("\"namespace\" must be text, got {}", got(namespace));
-        return report.error(namespace.mark, message);
+        return report.error(Code::WrongType, namespace.mark, message);
     };
     match Namespace::parse(text) {
         Ok(parsed) => objects.agree_on_namespace(parsed, namespace.mark, report),
-        Err(error) => report.error(namespace.mark, format!("\"namespace\": {error}")),
+        Err(error) => report.error(
+            Code::InvalidName,
+            namespace.mark,
+            format!("\"namespace\": {error}"),
+        ),
     }
 }

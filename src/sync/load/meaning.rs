@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::api::task::TaskSpec;
 use crate::api::task_spawner::TaskSpawnerSpec;
+use crate::model::Code;
 use crate::model::Kind;
 use crate::model::repo_url::RepoUrl;
 use crate::model::spawner::Spawner;
@@ -16,6 +17,7 @@ use crate::template::Template;
 use super::node::Node;
 use super::report::Report;
 use super::schema::Holder;
+use super::shape;
 
 /// Checks a spec that the schema has been asked about.
 pub(super) fn check(kind: Kind, spec: &Node, holder: &Holder<'_>, report: &mut Report<'_>) {
@@ -73,8 +75,9 @@ fn check_workspace(spec: &Node, report: &mut Report<'_>) {
     let Some((text, mark)) = spec.text_of("repo") else {
         return;
     };
-    if let Err(error) = RepoUrl::parse(text) {
-        report.error(mark, error.to_string());
+    match RepoUrl::parse(text) {
+        Err(error) => report.error(Code::InvalidUrl, mark, error.to_string()),
+        Ok(_) => shape::check_repo_url(text, mark, report),
     }
 }
 
@@ -89,11 +92,11 @@ fn check_templates(spec: &Node, report: &mut Report<'_>) {
         };
         let fault = error.fault;
         if let Some(exact) = report.inside(mark, text, error.line, error.column) {
-            report.error(exact, format!("template: {fault}"));
+            report.error(Code::InvalidTemplate, exact, format!("template: {fault}"));
         } else {
             let (line, column) = (error.line, error.column);
             let message = format!("template, line {line}, column {column}: {fault}");
-            report.error(mark, message);
+            report.error(Code::InvalidTemplate, mark, message);
         }
     }
 }

@@ -4,17 +4,16 @@ use serde_json::Map;
 use serde_json::Value as Json;
 
 use crate::api::labels;
+use crate::model::Code;
 use crate::model::Kind;
-use crate::model::ObjectName;
 use crate::model::SyncId;
-use crate::model::names::MAX_LABEL;
-use crate::model::names::MAX_NAME;
 
 use super::node::Entry;
 use super::node::Node;
 use super::node::Value;
 use super::object::Rerun;
 use super::report::Report;
+use super::shape;
 use super::words::brief;
 use super::words::got;
 
@@ -40,23 +39,22 @@ pub(super) fn read(kind: Kind, metadata: Option<&Node>, report: &mut Report<'_>)
         return read;
     };
     for (entry, value) in texts("labels", metadata, report) {
-        check_key(" label", entry, report);
+        check_key(entry, report);
         if is_reserved(&entry.key) {
             refuse_reserved("label", entry, report);
         }
-        if !(value.is_empty() || is_name(value)) {
-            let message = format!(
-                "a label's value must have at most {MAX_LABEL} letters, digits, \"-\", \"_\" or \
-                 \".\", and begin and end with a letter or digit; got \"{}\"",
-                brief(value)
+        if !shape::is_label_value(value) {
+            report.error(
+                Code::InvalidLabel,
+                entry.value.mark,
+                shape::label_value(value),
             );
-            report.error(entry.value.mark, message);
         }
         read.labels.insert(entry.key.clone(), value.into());
     }
     let mut size = 0;
     for (entry, value) in texts("annotations", metadata, report) {
-        check_key("n annotation", entry, report);
+        check_key(entry, report);
         if is_reserved(&entry.key) {
             check_own(kind, entry, value, &mut read.rerun, report);
         }
@@ -66,7 +64,7 @@ pub(super) fn read(kind: Kind, metadata: Option<&Node>, report: &mut Report<'_>)
     if size > MAX_ANNOTATIONS {
         let limit = MAX_ANNOTATIONS >> 10;
         let message = format!("the annotations have more than {limit} KiB in all");
-        report.error(metadata.mark, message);
+        report.error(Code::TooLarge, metadata.mark, message);
     }
     read
 }
@@ -78,7 +76,7 @@ fn texts<'n>(key: &str, metadata: &'n Node, report: &mut Report<'_>) -> Vec<(&'n
     };
     if !matches!(map.value, Value::Map(_) | Value::Broken) {
         let message = format!("\"{key}\" must be a map, got {}", got(map));
-        report.error(map.mark, message);
+        report.error(Code::WrongType, map.mark, message);
     }
     let mut texts = Vec::new();
     for entry in map.entries() {
@@ -89,7 +87,7 @@ fn texts<'n>(key: &str, metadata: &'n Node, report: &mut Report<'_>) -> Vec<(&'n
                 let key = brief(&entry.key);
                 let message = format!("\"{key}\" must be text, got {}", got(&entry.value));
                 let hint = Some("put it in quotes".to_owned());
-                report.error_with(entry.value.mark, message, hint);
+                report.error_with(Code::WrongType, entry.value.mark, message, hint);
             }
         }
     }
@@ -103,7 +101,7 @@ fn is_reserved(key: &str) -> bool {
 fn refuse_reserved(what: &str, entry: &Entry, report: &mut Report<'_>) {
     let message = format!("the {what} \"{}\" is set by Axon", brief(&entry.key));
     let hint = "choose a prefix of your own, such as \"example.com/\"".to_owned();
-    report.error_with(entry.mark, message, Some(hint));
+    report.error_with(Code::ReservedKey, entry.mark, message, Some(hint));
 }
 
 /// The annotations under a reserved prefix that are a person's to set.
@@ -136,33 +134,12 @@ fn check_own(
             entry.key,
             brief(value)
         );
-        report.error(entry.value.mark, message);
+        report.error(Code::InvalidValue, entry.value.mark, message);
     }
 }
 
-fn check_key(what: &str, entry: &Entry, report: &mut Report<'_>) {
-    let (prefix, name) = match entry.key.split_once('/') {
-        Some((prefix, name)) => (Some(prefix), name),
-        None => (None, entry.key.as_str()),
-    };
-    let good_prefix =
-        prefix.is_none_or(|prefix| prefix.len() <= MAX_NAME && ObjectName::parse(prefix).is_ok());
-    if !(good_prefix && is_name(name)) {
-        let message = format!(
-            "\"{}\" cannot be the key of a{what}: expected \"name\" or \"domain/name\"",
-            brief(&entry.key)
-        );
-        report.error(entry.mark, message);
+fn check_key(entry: &Entry, report: &mut Report<'_>) {
+    if !shape::is_label_key(&entry.key) {
+        report.error(Code::InvalidLabel, entry.mark, shape::label_key(&entry.key));
     }
-}
-
-/// What follows the prefix of a key, and what a label's value may be.
-fn is_name(text: &str) -> bool {
-    let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
-    text.len() <= MAX_LABEL
-        && edge(text.chars().next())
-        && edge(text.chars().next_back())
-        && text
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }

@@ -4,13 +4,15 @@
 //! It gives all objects or none.
 //!
 //! ```text
-//! bytes ─ yaml ─► trees with places ─ document ─► config: entries filled up from `defaults` ─┐
+//! bytes ─ yaml ─► trees with places ─ document ─► config: entries (those of a `fleet` expanded),
+//!                                              │          filled up from `defaults` ───────────┐
 //!                                              └► manifest: plain Kubernetes manifests ──────┤
 //!                              Desired ◄─ object: metadata, schema, meaning of each field ◄──┘
 //! ```
 
 mod config;
 mod document;
+mod fleet;
 mod include;
 mod manifest;
 mod meaning;
@@ -20,12 +22,15 @@ mod object;
 mod report;
 mod scalar;
 mod schema;
+mod shape;
 mod words;
 mod yaml;
 
+use crate::model::Code;
 use crate::model::Diagnostic;
 use crate::model::Snapshot;
 use crate::model::object::DesiredSet;
+use crate::template::fleet::Fleets;
 
 use node::Mark;
 use object::Objects;
@@ -33,6 +38,7 @@ use report::Report;
 use report::Source;
 
 pub use include::includes;
+pub use report::suggest;
 
 /// Largest file: no configuration written by people comes near.
 pub const MAX_FILE: usize = 1 << 20;
@@ -60,21 +66,27 @@ pub fn load(snapshot: &Snapshot) -> Result<Loaded, Vec<Diagnostic>> {
     let sources = snapshot.files.iter().zip(&files);
     let sources = sources.map(|(file, (text, _))| Source::new(&file.path, text));
     let mut report = Report::new(sources.collect());
+    let mut fleets = Fleets::default();
     let mut objects = Objects::new(snapshot.source.url.as_deref());
     if too_large(snapshot, &mut report) {
         return Err(report.into_diagnostics());
     }
     for (file, (_, problem)) in files.iter().enumerate() {
-        if let Some((line, column, problem)) = problem {
-            let (line, column) = (*line, *column);
-            report.error(Mark { file, line, column }, problem);
+        if let Some((code, line, column, problem)) = problem {
+            let mark = Mark {
+                file,
+                line: *line,
+                column: *column,
+                width: 0,
+            };
+            report.error(*code, mark, problem);
             continue;
         }
         let documents = yaml::documents(file, &mut report);
         if file == 0 {
             include::check(&documents, &snapshot.unmatched, &mut report);
         }
-        document::declare(documents, file == 0, &mut objects, &mut report);
+        document::declare(documents, file == 0, &mut fleets, &mut objects, &mut report);
     }
     let set = objects.into_set(&mut report);
     if report.has_errors() {
@@ -85,10 +97,10 @@ pub fn load(snapshot: &Snapshot) -> Result<Loaded, Vec<Diagnostic>> {
 }
 
 /// A file's text, as far as it is text; and where and why it cannot be read.
-fn readable(bytes: &[u8]) -> (&str, Option<(usize, usize, String)>) {
+fn readable(bytes: &[u8]) -> (&str, Option<(Code, usize, usize, String)>) {
     if bytes.len() > MAX_FILE {
         let message = format!("the file has more than {} MiB", MAX_FILE >> 20);
-        return ("", Some((1, 1, message)));
+        return ("", Some((Code::TooLarge, 1, 1, message)));
     }
     match std::str::from_utf8(bytes) {
         Ok(text) => (text.strip_prefix('\u{feff}').unwrap_or(text), None),
@@ -99,7 +111,7 @@ fn readable(bytes: &[u8]) -> (&str, Option<(usize, usize, String)>) {
             let line = text.matches('\n').count() + 1;
             let column = last_line.chars().count() + 1;
             let message = "the file is not UTF-8 text".to_owned();
-            (text, Some((line, column, message)))
+            (text, Some((Code::NotText, line, column, message)))
         }
     }
 }
@@ -112,9 +124,10 @@ fn too_large(snapshot: &Snapshot, report: &mut Report<'_>) -> bool {
             file: 0,
             line: 1,
             column: 1,
+            width: 0,
         };
         let message = format!("the files have more than {} MiB in all", MAX_TOTAL >> 20);
-        report.error(first, message);
+        report.error(Code::TooLarge, first, message);
     }
     exceeds
 }

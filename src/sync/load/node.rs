@@ -14,6 +14,8 @@ pub(super) struct Mark {
     pub(super) file: usize,
     pub(super) line: usize,
     pub(super) column: usize,
+    /// Characters that what stands there has on this line, as far as it is known.
+    pub(super) width: usize,
 }
 
 /// A value and its place.
@@ -47,6 +49,12 @@ pub(super) struct Entry {
 }
 
 impl Node {
+    /// What was reported already.
+    pub(super) fn broken(mark: Mark) -> Self {
+        let value = Value::Broken;
+        Self { mark, value }
+    }
+
     pub(super) fn text(mark: Mark, text: impl Into<String>) -> Self {
         let value = Value::Text(text.into());
         Self { mark, value }

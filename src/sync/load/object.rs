@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 
 use crate::api::API_VERSION;
 use crate::api::labels;
+use crate::model::Code;
 use crate::model::Desired;
 use crate::model::Key;
 use crate::model::Kind;
@@ -107,7 +108,7 @@ impl<'a> Objects<'a> {
                 let message = format!("namespace \"{namespace}\" is not \"{agreed}\"");
                 let first = report.place(*first);
                 let hint = format!("one configuration fills one namespace; see {first}");
-                report.error_with(mark, message, Some(hint));
+                report.error_with(Code::NamespaceMismatch, mark, message, Some(hint));
             }
         }
     }
@@ -137,7 +138,7 @@ impl<'a> Objects<'a> {
         let mut metadata = metadata::read(draft.kind, draft.metadata, report);
         if let (Some(rerun), Some(_)) = (draft.rerun, metadata.rerun) {
             let message = format!("\"rerun\" is set twice, here and as \"{}\"", labels::RERUN);
-            report.error(rerun.mark, message);
+            report.error(Code::DuplicateRerun, rerun.mark, message);
         }
         let rerun = draft.rerun.or(metadata.rerun).map(|rerun| rerun.number);
         if let Some(rerun) = rerun {
@@ -147,12 +148,18 @@ impl<'a> Objects<'a> {
         }
         let name = match ObjectName::parse(name) {
             Ok(name) => name,
-            Err(error) => return report.error(mark, format!("{} name {error}", draft.kind)),
+            // Of the names of entries, the schema tells.
+            Err(_) if report.is_refused(mark) => return,
+            Err(error) => {
+                let message = format!("the name {error}");
+                return report.error(Code::InvalidName, mark, message);
+            }
         };
-        if draft.kind == Kind::TaskSpawner && name.as_str().len() > MAX_LABEL {
+        let is_told = report.is_refused(mark);
+        if draft.kind == Kind::TaskSpawner && name.as_str().len() > MAX_LABEL && !is_told {
             let message =
                 format!("the name of a TaskSpawner must have at most {MAX_LABEL} characters");
-            report.error(mark, message);
+            report.error(Code::InvalidName, mark, message);
         }
         self.use_workspace(draft.kind, &draft.spec);
         let key = Key {
@@ -162,7 +169,7 @@ impl<'a> Objects<'a> {
         if let Some((_, first)) = self.declared.get(&key) {
             let message = format!("{} \"{}\" is declared a second time", key.kind, key.name);
             let hint = format!("the first is at {}", report.place(*first));
-            return report.error_with(mark, message, Some(hint));
+            return report.error_with(Code::DuplicateObject, mark, message, Some(hint));
         }
         let spec = draft.spec.to_json();
         let run = (key.kind == Kind::Task).then(|| RunDigest::of(&spec, rerun.unwrap_or(0)));
@@ -191,6 +198,11 @@ impl<'a> Objects<'a> {
         }
     }
 
+    /// Whether no more objects fit.
+    pub(super) fn is_full(&self) -> bool {
+        self.is_full
+    }
+
     fn refuse_more(&mut self, mark: Mark, report: &mut Report<'_>) {
         if !std::mem::replace(&mut self.is_full, true) {
             let message = format!(
@@ -198,7 +210,7 @@ impl<'a> Objects<'a> {
                 MAX_OBJECTS_WEIGHT >> 20
             );
             let hint = "split the configuration into several".to_owned();
-            report.error_with(mark, message, Some(hint));
+            report.error_with(Code::TooLarge, mark, message, Some(hint));
         }
     }
 
@@ -222,7 +234,7 @@ impl<'a> Objects<'a> {
             let hint = report
                 .has_room()
                 .then(|| suggest(name.as_str(), declared.iter().copied()));
-            report.warning(mark, message, hint.flatten());
+            report.warning(Code::UnknownWorkspace, mark, message, hint.flatten());
             external.push((name, report.place(mark)));
         }
         DesiredSet {

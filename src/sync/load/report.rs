@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use crate::model::Code;
 use crate::model::Diagnostic;
 use crate::model::Problem;
 use crate::model::RepoPath;
@@ -57,6 +58,8 @@ pub(super) struct Report<'a> {
     /// Places of errors, told or not.
     refused: HashSet<Mark>,
     untold: usize,
+    /// Texts that are being expanded, and with what.
+    expanding: Option<(HashSet<Mark>, String)>,
 }
 
 impl<'a> Report<'a> {
@@ -67,6 +70,7 @@ impl<'a> Report<'a> {
             seen: HashSet::new(),
             refused: HashSet::new(),
             untold: 0,
+            expanding: None,
         }
     }
 
@@ -102,6 +106,7 @@ impl<'a> Report<'a> {
         as_written.then_some(Mark {
             line: at,
             column: mark.column + quote + column - 1,
+            width: 0,
             ..mark
         })
     }
@@ -120,26 +125,46 @@ impl<'a> Report<'a> {
         self.refused.contains(&mark)
     }
 
-    pub(super) fn error(&mut self, mark: Mark, message: impl Into<String>) {
-        self.add(mark, Problem::error("", message));
+    pub(super) fn error(&mut self, code: Code, mark: Mark, message: impl Into<String>) {
+        self.add(mark, Problem::error("", message).code(code));
     }
 
     pub(super) fn error_with(
         &mut self,
+        code: Code,
         mark: Mark,
         message: impl Into<String>,
         hint: Option<String>,
     ) {
-        let mut problem = Problem::error("", message);
+        let mut problem = Problem::error("", message).code(code);
         problem.hint = hint;
         self.add(mark, problem);
     }
 
-    pub(super) fn warning(&mut self, mark: Mark, message: impl Into<String>, hint: Option<String>) {
-        let mut problem = Problem::error("", message);
+    pub(super) fn warning(
+        &mut self,
+        code: Code,
+        mark: Mark,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) {
+        let mut problem = Problem::error("", message).code(code);
         problem.severity = Severity::Warning;
         problem.hint = hint;
         self.add(mark, problem);
+    }
+
+    /// What is told of these places from now on holds for these values of a fleet.
+    pub(super) fn enter(&mut self, marks: &HashSet<Mark>, values: String) {
+        match &mut self.expanding {
+            Some((_, old)) => *old = values,
+            None => self.expanding = Some((marks.clone(), values)),
+        }
+    }
+
+    /// Ends what [`Self::enter`] began.
+    pub(super) fn leave(&mut self) {
+        self.expanding = None;
     }
 
     /// Adds a problem, unless the same was said of the same place before.
@@ -159,11 +184,23 @@ impl<'a> Report<'a> {
         let diagnostic = Diagnostic {
             place: self.place(mark),
             message: problem.message,
-            hint: problem.hint,
+            hint: self.with_values(mark, problem.hint),
             severity: problem.severity,
+            code: problem.code,
+            width: mark.width,
             line_text: self.sources[mark.file].line(mark.line),
         };
         self.found.push((mark, diagnostic));
+    }
+
+    fn with_values(&self, mark: Mark, hint: Option<String>) -> Option<String> {
+        match &self.expanding {
+            Some((marks, values)) if marks.contains(&mark) => {
+                let values = format!("with {values}");
+                Some(hint.map_or(values.clone(), |hint| format!("{hint} ({values})")))
+            }
+            Some(_) | None => hint,
+        }
     }
 
     /// All that was found, in the order of files and lines.
@@ -176,6 +213,8 @@ impl<'a> Report<'a> {
                 message: format!("{} more problems are not shown", self.untold),
                 hint: None,
                 severity: Severity::Error,
+                code: Code::NotShown,
+                width: 0,
                 line_text: String::new(),
             });
         }
@@ -184,7 +223,7 @@ impl<'a> Report<'a> {
 }
 
 /// "did you mean", or the known words where none is near.
-pub(super) fn suggest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<String> {
+pub fn suggest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<String> {
     let known: Vec<&str> = known.collect();
     if let Some(near) = nearest(word, &known) {
         return Some(format!("did you mean \"{near}\"?"));

@@ -1,15 +1,19 @@
 //! Checks trees against the schemas that are generated from the wire types, in plain words.
 //!
 //! The same schemas are published for editors and given to the API server. Only what a schema can
-//! say about one value is checked here; patterns are not: the parsers of `model` say better what
-//! they expected.
+//! say about one value is checked here; what a pattern stands for is told by `shape`.
+
+mod bounds;
 
 use std::sync::LazyLock;
 
 use serde_json::Value as Json;
 
 use crate::api;
+use crate::api::pattern;
+use crate::model::Code;
 use crate::model::Kind;
+use crate::template::fleet::is_template;
 
 use super::node::Entry;
 use super::node::Mark;
@@ -18,6 +22,7 @@ use super::node::Value;
 use super::report::Report;
 use super::report::quoted;
 use super::report::suggest;
+use super::shape;
 use super::words::NOTHING;
 use super::words::brief;
 use super::words::got;
@@ -114,8 +119,17 @@ impl Walk<'_> {
         if matches!(node.value, Value::Broken) || self.is_told(node, report) {
             return;
         }
+        if let Some(plain) = of_template(schema) {
+            // What it becomes is checked when it is expanded.
+            if !node.as_text().is_some_and(is_template) {
+                self.check(plain, node, name, report);
+            }
+            return;
+        }
+        // Of a map they say which keys need each other, which is told elsewhere.
         let either = ["anyOf", "oneOf"]
             .iter()
+            .filter(|_| !schema["properties"].is_object())
             .find_map(|key| schema[*key].as_array());
         if let Some(branches) = either {
             return self.check_either(branches, schema, node, name, report);
@@ -125,29 +139,60 @@ impl Walk<'_> {
         }
         if let Some(expected) = mismatch(schema, node) {
             let message = format!("{} must be {expected}, got {}", name.subject(), got(node));
-            return report.error_with(node.mark, message, type_hint(&expected, node));
+            return report.error_with(
+                Code::WrongType,
+                node.mark,
+                message,
+                type_hint(&expected, node),
+            );
         }
         if let Some(allowed) = choices(schema)
             && !matches!(node.value, Value::Null)
         {
             return check_choice(&allowed, node, name, report);
         }
+        self.check_inside(schema, node, name, report);
+    }
+
+    /// Checks a value that has the right type.
+    fn check_inside(&self, schema: &Json, node: &Node, name: &Name<'_>, report: &mut Report<'_>) {
         match &node.value {
-            Value::Map(entries) => self.check_map(schema, entries, name, report),
+            Value::Map(entries) => {
+                if entries.is_empty() && schema["minProperties"].as_u64() > Some(0) {
+                    bounds::must_not_be_empty(node.mark, name, report);
+                }
+                let size = entries.len();
+                bounds::check_size(schema, "maxProperties", size, "entries", node, name, report);
+                self.check_map(schema, entries, name, report);
+            }
             Value::List(items) => {
                 let item = Name {
                     is_item: true,
                     ..*name
                 };
-                check_size(schema, "maxItems", items.len(), "items", node, name, report);
+                if items.is_empty() && schema["minItems"].as_u64() > Some(0) {
+                    bounds::must_not_be_empty(node.mark, name, report);
+                }
+                bounds::check_size(schema, "maxItems", items.len(), "items", node, name, report);
                 for one in items {
                     self.check(&schema["items"], one, &item, report);
                 }
             }
-            Value::Text(text) => check_length(schema, text, node, name, report),
-            Value::Number(number) => check_range(schema, number.as_f64(), node, name, report),
+            Value::Text(text) => {
+                bounds::check_length(schema, text, node, name, report);
+                shape::check(schema, text, node.mark, &name.subject(), report);
+            }
+            Value::Number(number) => {
+                bounds::check_range(schema, number.as_f64(), node, name, report);
+            }
             Value::Null | Value::Bool(_) | Value::Odd(_) | Value::Broken => {}
         }
+    }
+
+    /// Whether an entry of the configuration sets a key to nothing, which leaves it out.
+    fn is_left_out(&self, entry: &Entry) -> bool {
+        self.holder.is_some_and(|holder| holder.is_entry)
+            && matches!(entry.value.value, Value::Null)
     }
 
     /// Whether an entry's scalar was refused when the entry was checked.
@@ -177,7 +222,7 @@ impl Walk<'_> {
         }
         let mut expected = Vec::new();
         for branch in self.leaves(branches) {
-            match mismatch(branch, node) {
+            match mismatch(of_template(branch).unwrap_or(branch), node) {
                 None => return self.check(branch, node, name, report),
                 Some(other) if other != NOTHING => expected.push(other),
                 Some(_) => {}
@@ -185,7 +230,12 @@ impl Walk<'_> {
         }
         let expected = expected.join(" or ");
         let message = format!("{} must be {expected}, got {}", name.subject(), got(node));
-        report.error_with(node.mark, message, type_hint(&expected, node));
+        report.error_with(
+            Code::WrongType,
+            node.mark,
+            message,
+            type_hint(&expected, node),
+        );
     }
 
     /// The schemas among several, with those among them that are several themselves spread out.
@@ -193,7 +243,8 @@ impl Walk<'_> {
         let mut leaves = Vec::new();
         for branch in branches {
             let branch = self.resolved(branch);
-            match branch["anyOf"].as_array() {
+            let is_one = branch["properties"].is_object() || of_template(branch).is_some();
+            match branch["anyOf"].as_array().filter(|_| !is_one) {
                 Some(inner) => leaves.extend(self.leaves(inner)),
                 None => leaves.push(branch),
             }
@@ -211,6 +262,10 @@ impl Walk<'_> {
         let known = schema["properties"].as_object();
         let others = &schema["additionalProperties"];
         for entry in entries {
+            shape::check_key(&schema["propertyNames"], entry, report);
+            if self.is_left_out(entry) {
+                continue;
+            }
             let of_key = known.and_then(|known| known.get(&entry.key));
             let inner = Name {
                 key: &entry.key,
@@ -228,7 +283,8 @@ impl Walk<'_> {
         }
         for required in schema["required"].as_array().into_iter().flatten() {
             let required = required.as_str().unwrap_or_default();
-            if entries.iter().any(|entry| entry.key == required) {
+            let present = entries.iter().find(|entry| entry.key == required);
+            if present.is_some_and(|it| !self.is_left_out(it) || report.is_refused(it.value.mark)) {
                 continue;
             }
             let is_entry = self.holder.is_some_and(|holder| holder.is_entry);
@@ -243,7 +299,12 @@ impl Walk<'_> {
             };
             let or_else = is_entry && DEFAULTABLE.contains(&required);
             let hint = or_else.then(|| OR_DEFAULTS.to_owned());
-            report.error_with(name.at, message, hint);
+            let code = if or_else {
+                Code::Incomplete
+            } else {
+                Code::MissingKey
+            };
+            report.error_with(code, name.at, message, hint);
         }
     }
 }
@@ -257,7 +318,15 @@ fn unknown_key<'k>(
     let hint = report
         .has_room()
         .then(|| suggest(&entry.key, known.map(String::as_str)));
-    report.error_with(entry.mark, message, hint.flatten());
+    report.error_with(Code::UnknownKey, entry.mark, message, hint.flatten());
+}
+
+/// What a text of a fleet must be, where it may also be a template that becomes it.
+fn of_template(schema: &Json) -> Option<&Json> {
+    match schema["anyOf"].as_array()?.as_slice() {
+        [plain, other] if other["pattern"] == pattern::TEMPLATE => Some(plain),
+        _ => None,
+    }
 }
 
 /// The values that a schema allows, where it lists them.
@@ -286,66 +355,5 @@ fn check_choice(allowed: &[&str], node: &Node, name: &Name<'_>, report: &mut Rep
     let hint = text.and_then(|text| suggest(text, allowed.iter().copied()));
     // The message lists the known words already.
     let hint = hint.filter(|hint| hint.starts_with("did"));
-    report.error_with(node.mark, message, hint);
-}
-
-fn check_length(schema: &Json, text: &str, node: &Node, name: &Name<'_>, report: &mut Report<'_>) {
-    if schema["minLength"].as_u64().is_some_and(|least| least > 0) && text.is_empty() {
-        report.error(node.mark, format!("{} must not be empty", name.subject()));
-    }
-    if schema["maxLength"].is_u64() {
-        let length = text.chars().count();
-        check_size(
-            schema,
-            "maxLength",
-            length,
-            "characters",
-            node,
-            name,
-            report,
-        );
-    }
-}
-
-fn check_size(
-    schema: &Json,
-    limit: &str,
-    size: usize,
-    of: &str,
-    node: &Node,
-    name: &Name<'_>,
-    report: &mut Report<'_>,
-) {
-    let most = schema[limit].as_u64().unwrap_or(u64::MAX);
-    if size as u64 > most {
-        let subject = name.subject();
-        let message = format!("{subject} must have at most {most} {of}, has {size}");
-        report.error(node.mark, message);
-    }
-}
-
-fn check_range(
-    schema: &Json,
-    value: Option<f64>,
-    node: &Node,
-    name: &Name<'_>,
-    report: &mut Report<'_>,
-) {
-    let Some(value) = value else { return };
-    let (least_of_format, most_of_format) = match schema["format"].as_str() {
-        Some("int32") => (f64::from(i32::MIN), f64::from(i32::MAX)),
-        Some("uint32") => (0.0, f64::from(u32::MAX)),
-        _ => (f64::MIN, f64::MAX),
-    };
-    let least = schema["minimum"].as_f64().unwrap_or(least_of_format);
-    let most = schema["maximum"].as_f64().unwrap_or(most_of_format);
-    let bound = if value < least {
-        format!("at least {least}")
-    } else if value > most {
-        format!("at most {most}")
-    } else {
-        return;
-    };
-    let message = format!("{} must be {bound}, got {}", name.subject(), got(node));
-    report.error(node.mark, message);
+    report.error_with(Code::UnknownValue, node.mark, message, hint);
 }

@@ -12,8 +12,12 @@ pub(super) const NOTHING: &str = "left out";
 /// What the schema expects, where the value is something else.
 pub(super) fn mismatch(schema: &Json, node: &Node) -> Option<String> {
     if schema["x-kubernetes-int-or-string"] == true {
-        let fits = matches!(node.value, Value::Text(_) | Value::Number(_));
-        return (!fits).then(|| "a number or text".to_owned());
+        let fits = match &node.value {
+            Value::Text(_) => true,
+            Value::Number(number) => number.is_i64() || number.is_u64(),
+            _ => false,
+        };
+        return (!fits).then(|| "a whole number or text".to_owned());
     }
     let types: Vec<&str> = match &schema["type"] {
         Json::String(one) => vec![one],

@@ -6,12 +6,16 @@
 
 use std::collections::HashMap;
 
+use granit_parser::ErrorKind;
 use granit_parser::Event;
 use granit_parser::Marker;
 use granit_parser::Parser;
 use granit_parser::ScalarStyle;
 use granit_parser::ScanError;
+use granit_parser::Span;
 use granit_parser::Tag;
+
+use crate::model::Code;
 
 use super::node::Entry;
 use super::node::Mark;
@@ -111,7 +115,7 @@ impl Builder<'_, '_> {
         options.set_emit_comments(false);
         for event in Parser::new_from_str_with_options(text, options) {
             let step = match event {
-                Ok((event, span)) => self.event(event, span.start),
+                Ok((event, span)) => self.event(event, span),
                 Err(error) => Err(self.scan_error(&error, text)),
             };
             if step.is_err() {
@@ -126,11 +130,15 @@ impl Builder<'_, '_> {
             file: self.file,
             line: self.lines_before + marker.line().max(1),
             column: marker.col() + 1,
+            width: 0,
         }
     }
 
-    fn event(&mut self, event: Event<'_>, start: Marker) -> Result<(), GiveUp> {
-        let mark = self.mark(start);
+    fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), GiveUp> {
+        let mut mark = self.mark(span.start);
+        if span.start.line() == span.end.line() {
+            mark.width = span.end.col().saturating_sub(span.start.col());
+        }
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 if self.awaits_key() {
@@ -172,8 +180,8 @@ impl Builder<'_, '_> {
             Event::Alias(id) => self.alias(mark, id),
             Event::UnresolvedAlias(name) => {
                 let message = format!("alias \"*{name}\" has no anchor \"&{name}\" before it");
-                self.report.error(mark, message);
-                self.complete(broken(mark), 0, NODE_WEIGHT)
+                self.report.error(Code::UnsupportedYaml, mark, message);
+                self.complete(Node::broken(mark), 0, NODE_WEIGHT)
             }
             // The rest carries no content.
             _ => Ok(()),
@@ -184,7 +192,8 @@ impl Builder<'_, '_> {
         if let Some(tag) = tag {
             let message = format!("the tag \"{}\" means nothing here", tag.original());
             let hint = "remove it; to make a value text, put it in quotes".to_owned();
-            self.report.error_with(mark, message, Some(hint));
+            self.report
+                .error_with(Code::UnsupportedYaml, mark, message, Some(hint));
         }
     }
 
@@ -206,6 +215,7 @@ impl Builder<'_, '_> {
         if is_merge {
             let hint = "write the keys out, or put what entries share under \"defaults\"";
             self.report.error_with(
+                Code::UnsupportedYaml,
                 mark,
                 "merge keys (\"<<\") are not supported",
                 Some(hint.into()),
@@ -213,8 +223,12 @@ impl Builder<'_, '_> {
         } else if let Some(first) = seen.get(text) {
             let first = self.report.place(*first);
             let message = format!("the key \"{}\" stands here a second time", brief(text));
-            self.report
-                .error_with(mark, message, Some(format!("the first is at {first}")));
+            self.report.error_with(
+                Code::DuplicateKey,
+                mark,
+                message,
+                Some(format!("the first is at {first}")),
+            );
         } else {
             seen.insert(text.to_owned(), mark);
             *key = Some((Some(text.to_owned()), mark));
@@ -248,9 +262,12 @@ impl Builder<'_, '_> {
 
     fn alias(&mut self, mark: Mark, id: usize) -> Result<(), GiveUp> {
         let Some((node, weight)) = self.anchors.get(&id) else {
-            self.report
-                .error(mark, "an alias cannot stand inside its own anchor");
-            return self.complete(broken(mark), 0, NODE_WEIGHT);
+            self.report.error(
+                Code::UnsupportedYaml,
+                mark,
+                "an alias cannot stand inside its own anchor",
+            );
+            return self.complete(Node::broken(mark), 0, NODE_WEIGHT);
         };
         let (weight, deep) = (*weight, self.stack.len() + depth(node) > MAX_DEPTH);
         if deep {
@@ -292,7 +309,8 @@ impl Builder<'_, '_> {
                 Some((None, _)) => {}
                 None => {
                     *key = Some((None, node.mark));
-                    self.report.error(node.mark, "a key must be text");
+                    self.report
+                        .error(Code::UnsupportedYaml, node.mark, "a key must be text");
                 }
             },
         }
@@ -301,7 +319,7 @@ impl Builder<'_, '_> {
 
     fn too_deep(&mut self, mark: Mark) -> GiveUp {
         let message = format!("nested more than {MAX_DEPTH} levels deep");
-        self.report.error(mark, message);
+        self.report.error(Code::TooLarge, mark, message);
         GiveUp
     }
 
@@ -310,31 +328,34 @@ impl Builder<'_, '_> {
             "anchors and aliases make this document more than {} MiB larger",
             ALIAS_BUDGET >> 20
         );
-        self.report.error(mark, message);
+        self.report.error(Code::TooLarge, mark, message);
         GiveUp
     }
 
     fn scan_error(&mut self, error: &ScanError, text: &str) -> GiveUp {
         let mut mark = self.mark(*error.marker());
+        // The parser reads ahead, so its own limit may come before ours.
+        if matches!(error.kind(), ErrorKind::RecursionLimitExceeded) {
+            return self.too_deep(mark);
+        }
         let line = text.lines().nth(error.marker().line().max(1) - 1);
         let indent = line.map_or("", |line| &line[..line.len() - line.trim_start().len()]);
         if let Some(column) = indent.find('\t') {
             mark.column = indent[..column].chars().count() + 1;
             let hint = "indent with spaces".to_owned();
-            self.report
-                .error_with(mark, "a tab cannot indent YAML", Some(hint));
+            self.report.error_with(
+                Code::InvalidYaml,
+                mark,
+                "a tab cannot indent YAML",
+                Some(hint),
+            );
             return GiveUp;
         }
         let (message, hint) = complaint(error.kind());
         self.report
-            .error_with(mark, message, hint.map(str::to_owned));
+            .error_with(Code::InvalidYaml, mark, message, hint.map(str::to_owned));
         GiveUp
     }
-}
-
-fn broken(mark: Mark) -> Node {
-    let value = Value::Broken;
-    Node { mark, value }
 }
 
 fn depth(node: &Node) -> usize {

@@ -206,7 +206,7 @@ tasks:
   Bad_Name: {prompt: x}
 ",
         "\
-2:3 Task name \"Bad_Name\" must have 1 to 253 lower-case letters, digits or \"-\" or \".\", and begin and end with a letter or digit
+2:3 the name \"Bad_Name\" must have 1 to 253 lower-case letters, digits or \"-\" or \".\", and begin and end with a letter or digit
 ",
     );
     check_config(
@@ -215,7 +215,7 @@ workspaces:
   '': {repo: 'https://h/a'}
 ",
         "\
-2:3 Workspace name \"\" must have 1 to 253 lower-case letters, digits or \"-\" or \".\", and begin and end with a letter or digit
+2:3 the name \"\" must have 1 to 253 lower-case letters, digits or \"-\" or \".\", and begin and end with a letter or digit
 ",
     );
     check_config(
@@ -252,7 +252,7 @@ spawners:
   xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx: {when: {cron: {schedule: '@daily'}}}
 ",
         "\
-2:3 the name of a TaskSpawner must have at most 63 characters
+2:3 the name must have at most 63 characters
 ",
     );
 }
@@ -341,7 +341,7 @@ tasks:
         "\
 2:38 the label \"axon.io/task\" is set by Axon (choose a prefix of your own, such as \"example.com/\")
 2:55 the label \"app.kubernetes.io/name\" is set by Axon (choose a prefix of your own, such as \"example.com/\")
-2:82 \"a b\" cannot be the key of a label: expected \"name\" or \"domain/name\"
+2:82 \"a b\" cannot be a key here: expected \"name\" or \"domain/name\"
 2:96 a label's value must have at most 63 letters, digits, \"-\", \"_\" or \".\", and begin and end with a letter or digit; got \"not ok\"
 ",
     );
@@ -355,7 +355,7 @@ tasks:
 2:79 \"axon.io/rerun\" must be a whole number in quotes, got \"x\"
 2:102 \"axon.io/adopt-into\" must be the id of a sync, got \"A B\"
 2:109 the annotation \"axon.io/run\" is set by Axon (choose a prefix of your own, such as \"example.com/\")
-2:125 \"/\" cannot be the key of an annotation: expected \"name\" or \"domain/name\"
+2:125 \"/\" cannot be a key here: expected \"name\" or \"domain/name\"
 ",
     );
     check_config(

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod config;
+mod fleets;
 mod manifests;
 mod schema;
 mod templates;

@@ -200,7 +200,7 @@ tasks:
   a: {prompt: x, podOverrides: {resources: {limits: {cpu: 2, memory: [1]}}}}
 ",
         "\
-2:70 \"memory\" must be a number or text, got a list
+2:70 \"memory\" must be a whole number or text, got a list
 ",
     );
 }
