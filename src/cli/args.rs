@@ -96,6 +96,8 @@ pub enum Command {
     Render(commands::render::Options),
     /// Print the JSON Schema of axon.yaml
     Schema,
+    /// Tell what a field of axon.yaml or of a kind means
+    Explain(commands::explain::Options),
     /// Print the version
     Version(commands::version::Options),
 }

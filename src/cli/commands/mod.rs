@@ -6,6 +6,7 @@ pub mod controller;
 pub mod create;
 pub mod dev;
 pub mod diff;
+pub mod explain;
 pub mod history;
 pub mod plan;
 pub mod render;
@@ -45,6 +46,7 @@ pub fn run(global: &Global, command: Command) -> Result<Exit, Failure> {
         Command::Trace(options) => block_on(trace::run(global, &options)),
         Command::Validate(options) => block_on(validate::run(&options)),
         Command::Render(options) => block_on(render::run(global, &options)),
+        Command::Explain(options) => explain::run(&options),
         Command::Schema => Ok(schema::run()),
         Command::Version(options) => Ok(version::run(&options)),
     }
