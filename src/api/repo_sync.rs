@@ -164,6 +164,8 @@ pub enum DeletionPolicy {
 /// Where a RepoSync stands.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+// A new object must not look as if somebody had looked at it.
+#[schemars(extend("default" = {"observedGeneration": -1}))]
 pub struct RepoSyncStatus {
     /// The generation that this status speaks of; -1 before the first look.
     #[serde(default = "never_observed")]

@@ -1,4 +1,4 @@
-//! The controllers: what turns Tasks into Jobs and work items into Tasks.
+//! The controllers: what turns Tasks into Jobs, work items into Tasks, and repositories into both.
 //!
 //! They talk to an API server and to nothing else on this machine; whether it is a real cluster's or
 //! the embedded one they do not know. Nothing here may rest on being the only controller: leader
@@ -11,6 +11,8 @@ mod images;
 mod leader;
 mod ledger;
 mod options;
+mod repo_sync;
+mod repositories;
 pub mod spawner;
 pub mod sync;
 mod task;
@@ -54,9 +56,10 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
     check_installed(&client, &options).await?;
     let tasks = task::run(client.clone(), &options, stop.clone());
     let spawners = spawner::run(client.clone(), &options, stop.clone());
-    let records = ledger::run(client, &options, stop.clone());
+    let records = ledger::run(client.clone(), &options, stop.clone());
+    let syncs = repo_sync::run(client, &options, stop.clone());
     tokio::select! {
-        ((), (), ()) = futures::future::join3(tasks, spawners, records) => {}
+        ((), (), (), ()) = futures::future::join4(tasks, spawners, records, syncs) => {}
         // What is under way when the server is gone would wait for its answer for minutes.
         () = patience(&stop) => tracing::warn!("gave up waiting for requests that are under way"),
     }

@@ -343,6 +343,8 @@ pub struct Failed {
     pub key: Key,
     /// Whether it is because somebody else owns or changed it.
     pub is_conflict: bool,
+    /// Whether whoever writes lacks the right to do it.
+    pub is_forbidden: bool,
     /// The causes in words, outermost first.
     pub causes: Vec<String>,
 }

@@ -109,44 +109,37 @@ impl Run<'_> {
     async fn objects(&self, plan: &Plan, applied: &mut Applied) {
         let mut broken = BTreeSet::new();
         for kind in Kind::ALL {
-            let rank = plan.steps.iter().filter(|step| {
-                step.key.kind == kind && !matches!(step.action, Action::Delete { .. })
+            let rank = of_kind(plan, kind, |action| {
+                !matches!(action, Action::Delete { .. })
             });
             self.each(rank, &broken, applied).await;
             if kind == Kind::Workspace {
                 broken = not_applied(applied);
             }
         }
-        let deletes = |step: &&Step| matches!(step.action, Action::Delete { .. });
-        let prune = plan.steps.iter().filter(deletes);
+        let deletes = |action: &Action| matches!(action, Action::Delete { .. });
         if applied.is_complete() {
             // Ranks in turn: what names a Workspace goes before it.
             for kind in Kind::ALL.iter().rev() {
-                let rank = prune.clone().filter(|step| step.key.kind == *kind);
+                let rank = of_kind(plan, *kind, deletes);
                 self.each(rank, &broken, applied).await;
             }
         } else {
-            let left = prune.map(|step| (step.key.clone(), Skipped::PruneAfterFailure));
+            let left = plan.steps.iter().filter(|step| deletes(&step.action));
+            let left = left.map(|step| (step.key.clone(), Skipped::PruneAfterFailure));
             applied.skipped.extend(left);
         }
     }
 
-    async fn each<'s>(
-        &self,
-        steps: impl Iterator<Item = &'s Step>,
-        broken: &BTreeSet<String>,
-        applied: &mut Applied,
-    ) {
-        let mut fates = stream::iter(steps)
-            .map(|step| async move {
-                let fate = self.step(step, broken).await;
-                if let Some(progress) = fate.progress() {
-                    (self.tell)(&step.key, progress);
-                }
-                (step, fate)
-            })
-            .buffered(PARALLEL);
-        while let Some((step, fate)) = fates.next().await {
+    async fn each(&self, steps: Vec<&Step>, broken: &BTreeSet<String>, applied: &mut Applied) {
+        // A list, not an iterator: a task that moves between threads cannot hold closures over
+        // borrowed steps.
+        let turns: Vec<_> = steps.iter().map(|step| self.turn(step, broken)).collect();
+        let mut fates = stream::iter(turns).buffered(PARALLEL).boxed();
+        for step in &steps {
+            let Some(fate) = fates.next().await else {
+                return;
+            };
             let key = step.key.clone();
             match fate {
                 Fate::Done(deed) => applied.done.push((key, deed)),
@@ -156,6 +149,14 @@ impl Run<'_> {
                 Fate::Skipped(why) => applied.skipped.push((key, why)),
             }
         }
+    }
+
+    async fn turn(&self, step: &Step, broken: &BTreeSet<String>) -> Fate {
+        let fate = self.step(step, broken).await;
+        if let Some(progress) = fate.progress() {
+            (self.tell)(&step.key, progress);
+        }
+        fate
     }
 
     async fn step(&self, step: &Step, broken: &BTreeSet<String>) -> Fate {
@@ -227,6 +228,14 @@ impl Run<'_> {
     }
 }
 
+/// The steps of one kind whose action is `wanted`.
+fn of_kind(plan: &Plan, kind: Kind, wanted: impl Fn(&Action) -> bool) -> Vec<&Step> {
+    let steps = plan.steps.iter();
+    steps
+        .filter(|step| step.key.kind == kind && wanted(&step.action))
+        .collect()
+}
+
 /// Names of the Workspaces that are not as declared.
 fn not_applied(applied: &Applied) -> BTreeSet<String> {
     let blocked = applied.blocked.iter();
@@ -243,6 +252,7 @@ fn failed(key: Key, error: &Error) -> Failed {
     Failed {
         key,
         is_conflict: matches!(error, Error::FieldConflict(_) | Error::Moved(_)),
+        is_forbidden: matches!(error, Error::Forbidden(_)),
         causes: causes(error),
     }
 }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use futures::StreamExt;
 use futures::stream;
+use serde_json::Value;
 use serde_json::json;
 
 use crate::api::labels;
@@ -42,9 +43,8 @@ impl Records<'_> {
                 None
             }
         });
-        let mut copies = stream::iter(moves)
-            .map(|(from, to)| self.copy_one(from, to))
-            .buffer_unordered(PARALLEL);
+        let copies: Vec<_> = moves.map(|(from, to)| self.copy_one(from, to)).collect();
+        let mut copies = stream::iter(copies).buffer_unordered(PARALLEL).boxed();
         while let Some(copied) = copies.next().await {
             copied?;
         }
@@ -135,15 +135,19 @@ impl Records<'_> {
             }
             LedgerStep::Move { .. } | LedgerStep::Cancel { .. } => None,
         });
-        stream::iter(changes)
-            .for_each_concurrent(PARALLEL, |(record, change)| async move {
-                let noted = self
-                    .cluster
-                    .change_record(record, None, change, self.manager)
-                    .await;
-                told(noted, record);
-            })
+        let notes: Vec<_> = changes
+            .map(|(record, change)| self.note_one(record, change))
+            .collect();
+        let mut notes = stream::iter(notes).buffer_unordered(PARALLEL).boxed();
+        while let Some(()) = notes.next().await {}
+    }
+
+    async fn note_one(&self, record: &str, change: Value) {
+        let noted = self
+            .cluster
+            .change_record(record, None, change, self.manager)
             .await;
+        told(noted, record);
     }
 
     /// The record of the run that deleting this Task breaks off.

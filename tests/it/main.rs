@@ -22,6 +22,7 @@ mod load_laws;
 mod plan_cli;
 mod plan_program;
 mod repo;
+mod repo_sync;
 mod runner;
 mod schema_agrees;
 mod server;

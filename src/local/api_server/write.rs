@@ -201,8 +201,10 @@ fn complete(
         }
         Some(old) => keep(call, old, &mut object),
     }
-    if let Rules::Builtin(builtin) = &resource.rules {
-        (builtin.prepare)(&mut object);
+    match &resource.rules {
+        Rules::Builtin(builtin) => (builtin.prepare)(&mut object),
+        // A status that was not taken from the request may have a default.
+        Rules::Custom(custom) => custom.schema.default(&mut object),
     }
     if resource.storage == builtin::CRDS && call.part == Part::Whole {
         crd::establish(&mut object, call.now);

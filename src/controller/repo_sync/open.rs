@@ -1,0 +1,137 @@
+//! Opens a repository with what its Secret holds.
+
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use jiff::Timestamp;
+
+use super::credentials;
+use super::memory::Source;
+use super::read::Reader;
+use super::reason::Reason;
+use super::reason::Trouble;
+use crate::controller::repositories::Shared;
+use crate::github;
+use crate::github::ApiUrl;
+use crate::github::app;
+use crate::github::app::App;
+use crate::model::Digest;
+use crate::model::GitCredentials;
+use crate::model::Secret;
+use crate::repo::Access;
+use crate::repo::Credentials;
+
+/// What a Secret must hold, for who has none.
+const KEYS: &str = "a key \"GITHUB_TOKEN\", or the keys \"username\" and \"password\"";
+/// A token is no longer used so long before it expires: no fetch takes longer.
+const MARGIN: SignedDuration = SignedDuration::from_mins(6);
+
+/// Opens the repository with what its Secret, if it has one, holds now.
+pub(super) async fn open(reader: &Reader<'_>, source: &mut Source) -> Result<Arc<Shared>, Trouble> {
+    let Some(secret) = &reader.spec.secret_ref else {
+        return shared(reader, source, None, None);
+    };
+    let reason = Reason::AuthenticationFailed;
+    let namespace = &reader.settings.namespace;
+    let read = credentials::read(reader.client, namespace, &secret.name, reason, KEYS).await?;
+    let is_same = source.secret_version.as_ref() == Some(&read.version);
+    if let Some(shared) = &source.shared
+        && is_same
+        && !source.is_stale(reader.now)
+    {
+        return Ok(Arc::clone(shared));
+    }
+    let hint = format!("correct Secret \"{}\"", secret.name);
+    let found = GitCredentials::from_secret(&read.data)
+        .map_err(|error| Trouble::of(reason, &error, &hint))?;
+    let (usable, expires) = usable(reader, found).await?;
+    source.expires = expires;
+    shared(reader, source, Some(usable), Some(read.version))
+}
+
+fn shared(
+    reader: &Reader<'_>,
+    source: &mut Source,
+    credentials: Option<Credentials>,
+    version: Option<String>,
+) -> Result<Arc<Shared>, Trouble> {
+    let digest = credentials.as_ref().map(digest_of);
+    let access = Access {
+        credentials,
+        ..Access::default()
+    };
+    let url = &reader.settings.url;
+    let opened = reader.repositories.open(url, access, digest);
+    let opened = opened.map_err(|error| reader.trouble(&error))?;
+    source.shared = Some(Arc::clone(&opened));
+    source.secret_version = version;
+    Ok(opened)
+}
+
+/// A credential that git takes, and until when it is to be used.
+async fn usable(
+    reader: &Reader<'_>,
+    found: GitCredentials,
+) -> Result<(Credentials, Option<Timestamp>), Trouble> {
+    Ok(match found {
+        GitCredentials::Token(token) => (Credentials::Token(token), None),
+        GitCredentials::Basic { username, password } => {
+            (Credentials::Basic { username, password }, None)
+        }
+        GitCredentials::Ssh { key, known_hosts } => (Credentials::Ssh { key, known_hosts }, None),
+        GitCredentials::App {
+            app_id,
+            installation_id,
+            key,
+        } => {
+            let (token, expiry) = token(reader, app_id, installation_id, &key).await?;
+            let until = expiry.checked_sub(MARGIN).unwrap_or(expiry);
+            (Credentials::Token(token), Some(until))
+        }
+    })
+}
+
+/// A token of a GitHub App's installation, and when it expires.
+async fn token(
+    reader: &Reader<'_>,
+    app_id: String,
+    installation_id: u64,
+    key: &Secret,
+) -> Result<(Secret, Timestamp), Trouble> {
+    let api = match reader.github_api {
+        Some(root) => ApiUrl::parse(root)
+            .map_err(|error| Trouble::of(Reason::AuthenticationFailed, &error, ""))?,
+        None => ApiUrl::of_host(&reader.settings.url.authority()),
+    };
+    let app = App::new(api, app_id, installation_id, key);
+    let app = app.map_err(|error| refused(&error))?;
+    app.token(reader.now).await.map_err(|error| refused(&error))
+}
+
+fn refused(error: &app::Error) -> Trouble {
+    use github::Error as Api;
+    let reason = match error {
+        app::Error::Key { .. } => Reason::AuthenticationFailed,
+        app::Error::Refused { source, .. } => match source {
+            Api::RateLimited { .. } | Api::Status(_) | Api::Unavailable(_) => Reason::FetchFailed,
+            Api::InvalidUrl(_)
+            | Api::Unauthorized
+            | Api::InvalidToken
+            | Api::Forbidden
+            | Api::NotFound
+            | Api::Redirected
+            | Api::Unreadable(_) => Reason::AuthenticationFailed,
+        },
+    };
+    Trouble::of(reason, error, "")
+}
+
+/// Equal for equal credentials, and of no use to whoever reads it.
+fn digest_of(credentials: &Credentials) -> Digest {
+    let fields = match credentials {
+        Credentials::Token(token) => ["token", token.expose(), ""],
+        Credentials::Basic { username, password } => ["basic", username, password.expose()],
+        Credentials::Ssh { key, known_hosts } => ["ssh", key.expose(), known_hosts],
+    };
+    Digest::of_fields(fields.map(str::as_bytes))
+}

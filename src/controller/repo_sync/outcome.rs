@@ -1,0 +1,257 @@
+//! How trying to apply a configuration ended, from the plan and what became of it. Pure.
+
+use std::collections::BTreeSet;
+
+use super::reason::Class;
+use super::reason::Reason;
+use super::reason::Trouble;
+use super::summary;
+use crate::api::repo_sync::ObjectCounts;
+use crate::api::repo_sync::PendingPlan;
+use crate::model::Diagnostic;
+use crate::model::Key;
+use crate::model::Plan;
+use crate::model::plan::Action;
+use crate::model::plan::Applied;
+use crate::model::plan::Blocked;
+use crate::model::plan::Deed;
+use crate::model::plan::Failed;
+use crate::model::plan::Skipped;
+use crate::model::problem::Severity;
+
+/// Problems or objects that a message names; the rest is counted.
+const MAX_NAMED: usize = 5;
+
+/// How trying to apply a configuration ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Synced,
+    Troubled(Trouble),
+    /// A plan waits for somebody's word.
+    Held(Trouble, PendingPlan),
+}
+
+impl Outcome {
+    pub(super) fn trouble(&self) -> Option<&Trouble> {
+        match self {
+            Self::Synced => None,
+            Self::Troubled(trouble) | Self::Held(trouble, _) => Some(trouble),
+        }
+    }
+
+    pub(super) fn class(&self) -> Class {
+        self.trouble().map_or(Class::Done, |it| it.reason.class())
+    }
+
+    /// Of a plan that had nothing to do.
+    pub(super) fn of_rest(plan: &Plan) -> Self {
+        in_the_way(plan).map_or(Self::Synced, Self::Troubled)
+    }
+
+    /// Of a plan that was carried out, as far as could be.
+    pub(super) fn of(plan: &Plan, applied: &Applied) -> Self {
+        if !applied.failed.is_empty() {
+            return Self::Troubled(Trouble::new(Reason::ApplyFailed, failures(applied)));
+        }
+        if !applied.records.is_empty() {
+            let message = format!("the records of runs: {}", applied.records.join(": "));
+            return Self::Troubled(Trouble::new(Reason::ApplyFailed, message));
+        }
+        if let Some(trouble) = in_the_way(plan) {
+            return Self::Troubled(trouble);
+        }
+        if applied.is_complete() {
+            return Self::Synced;
+        }
+        let skipped = applied.skipped.len();
+        let message = format!("{skipped} objects were left out; they are tried again");
+        Self::Troubled(Trouble::new(Reason::ApplyFailed, message))
+    }
+}
+
+/// What a plan did. A replaced Task counts as updated.
+pub(super) fn counts(applied: &Applied) -> Option<ObjectCounts> {
+    let count = |deed| u32::try_from(applied.count(deed)).unwrap_or(u32::MAX);
+    let unchanged = u32::try_from(applied.unchanged).unwrap_or(u32::MAX);
+    (!applied.done.is_empty()).then(|| ObjectCounts {
+        created: count(Deed::Created),
+        updated: count(Deed::Updated).saturating_add(count(Deed::Replaced)),
+        deleted: count(Deed::Deleted),
+        unchanged,
+    })
+}
+
+/// The objects that a plan could not have.
+pub(super) fn blocked(plan: &Plan) -> BTreeSet<Key> {
+    let steps = plan.steps.iter();
+    steps
+        .filter(|step| matches!(step.action, Action::Blocked { .. }))
+        .map(|step| step.key.clone())
+        .collect()
+}
+
+/// Whether the apply was told to stop before its end.
+pub(super) fn is_interrupted(applied: &Applied) -> bool {
+    let mut skipped = applied.skipped.iter();
+    skipped.any(|(_, why)| *why == Skipped::Interrupted)
+}
+
+/// The trouble with a configuration that cannot be loaded.
+pub(super) fn invalid(problems: &[Diagnostic]) -> Trouble {
+    let errors: Vec<String> = problems
+        .iter()
+        .filter(|it| it.severity == Severity::Error)
+        .map(|it| format!("{}: {}", it.place, it.message))
+        .collect();
+    let hint = "fix it in the repository; the cluster stays as it is";
+    Trouble::new(
+        Reason::InvalidConfig,
+        format!("{}; {hint}", named(&errors, "; ")),
+    )
+}
+
+/// What the API server refuses comes first, then what belongs to others, then single fields.
+fn in_the_way(plan: &Plan) -> Option<Trouble> {
+    let mut found: [Vec<String>; 3] = Default::default();
+    for step in &plan.steps {
+        let Action::Blocked { reason } = &step.action else {
+            continue;
+        };
+        let of = match reason {
+            Blocked::Refused { .. } => 0,
+            Blocked::Foreign | Blocked::OtherSync { .. } | Blocked::OtherSource { .. } => 1,
+            Blocked::Conflict { .. } => 2,
+        };
+        found[of].push(format!("{}: {}", step.key, summary::blocked(reason)));
+    }
+    let [refused, foreign, conflicts] = found;
+    let told = |what: &[String], hint: &str| format!("{}; {hint}", named(what, "; "));
+    if !refused.is_empty() {
+        let message = told(&refused, "change it, or what refuses it");
+        return Some(Trouble::new(Reason::ApplyFailed, message));
+    }
+    if !foreign.is_empty() {
+        let hint = format!(
+            "rename it, delete the other, or give it away with the annotation \"axon.io/adopt-into: {}\"",
+            plan.sync
+        );
+        return Some(Trouble::new(Reason::NotOwned, told(&foreign, &hint)));
+    }
+    (!conflicts.is_empty()).then(|| {
+        let hint = "remove the fields from axon.yaml, or from that manager";
+        Trouble::new(Reason::Conflict, told(&conflicts, hint))
+    })
+}
+
+fn failures(applied: &Applied) -> String {
+    let each: Vec<String> = applied
+        .failed
+        .iter()
+        .map(|failed| format!("{}: {}", failed.key, causes(failed)))
+        .collect();
+    let mut text = named(&each, "; ");
+    let done = applied.done.len();
+    if done > 0 {
+        text = format!("{text}; {done} others were applied");
+    }
+    text
+}
+
+fn causes(failed: &Failed) -> String {
+    failed.causes.join(": ")
+}
+
+/// The first few, and how many more there are.
+fn named(all: &[String], separator: &str) -> String {
+    let shown = all.len().min(MAX_NAMED);
+    let mut text = all[..shown].join(separator);
+    if all.len() > shown {
+        text = format!("{text}{separator}and {} more", all.len() - shown);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller::repo_sync::fixture::key;
+    use crate::controller::repo_sync::fixture::plan;
+    use crate::model::Kind;
+    use crate::model::plan::OwnedField;
+
+    fn blocked_by(reasons: impl IntoIterator<Item = Blocked>) -> Plan {
+        let named = reasons.into_iter().enumerate();
+        plan(named.map(|(number, reason)| {
+            let key = key(Kind::Workspace, &format!("w{number}"));
+            (key, Action::Blocked { reason })
+        }))
+    }
+
+    fn conflict() -> Blocked {
+        Blocked::Conflict {
+            fields: vec![OwnedField {
+                path: "spec.ref".into(),
+                manager: "kubectl-edit".into(),
+            }],
+        }
+    }
+
+    fn check(reasons: Vec<Blocked>, expected: Reason, words: &str) {
+        let plan = blocked_by(reasons);
+        let outcome = Outcome::of_rest(&plan);
+        let trouble = outcome.trouble().unwrap();
+        assert_eq!(trouble.reason, expected);
+        assert!(trouble.message.contains(words), "{}", trouble.message);
+    }
+
+    #[test]
+    fn what_is_in_the_way_has_its_reason() {
+        let other = || Blocked::OtherSync { sync: "web".into() };
+        let refused = || Blocked::Refused {
+            message: "no".into(),
+        };
+        check(
+            vec![conflict()],
+            Reason::Conflict,
+            "Workspace/w0: \"spec.ref\" is managed by \"kubectl-edit\"; remove",
+        );
+        check(
+            vec![conflict(), other()],
+            Reason::NotOwned,
+            "Workspace/w1: it belongs to sync \"web\"; rename",
+        );
+        check(
+            vec![other(), refused()],
+            Reason::ApplyFailed,
+            "Workspace/w1: the API server refuses it: no",
+        );
+        check(
+            (0..9).map(|_| Blocked::Foreign).collect(),
+            Reason::NotOwned,
+            "and 4 more",
+        );
+        assert_eq!(Outcome::of_rest(&plan([])), Outcome::Synced);
+    }
+
+    #[test]
+    fn a_failure_names_object_and_cause() {
+        let applied = Applied {
+            done: vec![(key(Kind::Workspace, "a"), Deed::Created)],
+            failed: vec![Failed {
+                key: key(Kind::TaskSpawner, "triage"),
+                is_conflict: false,
+                is_forbidden: false,
+                causes: vec!["denied by policy".into(), "too many".into()],
+            }],
+            ..Applied::default()
+        };
+        let outcome = Outcome::of(&plan([]), &applied);
+        assert_eq!(
+            outcome.trouble().unwrap().message,
+            "TaskSpawner/triage: denied by policy: too many; 1 others were applied"
+        );
+        assert_eq!(outcome.class(), Class::Transient);
+        let counts = counts(&applied).unwrap();
+        assert_eq!((counts.created, counts.deleted), (1, 0));
+    }
+}
