@@ -5,6 +5,7 @@
 //! election saves work, the API server's own checks keep a run from happening twice.
 
 mod clock;
+mod commit_status;
 mod events;
 pub mod http;
 mod images;
@@ -29,6 +30,7 @@ use self::leader::Candidate;
 use crate::api;
 use crate::model::Namespace;
 
+pub use commit_status::CommitStatuses;
 pub use images::ImageChoice;
 pub use images::Images;
 pub use images::InvalidImage;

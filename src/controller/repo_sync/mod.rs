@@ -55,6 +55,7 @@ use self::reconcile::Error;
 use self::rivals::Rivals;
 use self::view::View;
 use super::clock;
+use super::commit_status::CommitStatuses;
 use super::options::Options;
 use super::repositories::Repositories;
 use crate::api::RepoSync;
@@ -80,6 +81,7 @@ pub(super) async fn run(client: Client, options: &Options, stop: CancellationTok
         claims: Claims::default(),
         memories: Memories::default(),
         rivals: Rivals::new(store.clone()),
+        commit_statuses: CommitStatuses::new(client, options.github_api.clone(), stop.clone()),
         wake,
         stop: stop.clone(),
     });

@@ -46,6 +46,7 @@ use crate::api::labels;
 use crate::api::repo_sync::DeletionPolicy;
 use crate::controller::Options;
 use crate::controller::clock;
+use crate::controller::commit_status::CommitStatuses;
 use crate::controller::events;
 use crate::controller::events::Level;
 use crate::controller::events::Notice;
@@ -67,6 +68,7 @@ pub(super) struct Context {
     pub(super) claims: Claims,
     pub(super) memories: Memories,
     pub(super) rivals: Rivals,
+    pub(super) commit_statuses: Arc<CommitStatuses>,
     /// Wakes RepoSyncs by name.
     pub(super) wake: mpsc::Sender<Name>,
     pub(super) stop: CancellationToken,
@@ -143,6 +145,7 @@ async fn work(
             sync = written;
         }
         if let Some(ended) = memory.ended.take() {
+            tell::on_commit(&context.commit_statuses, &sync, &ended);
             tell::ended(&context.client, before.as_ref(), &sync, &ended, now).await;
         }
     }

@@ -1,5 +1,7 @@
-//! Tells the world, once, how a sync ended. Events are published here; a commit's status would be,
-//! too: [`ended`] is called once for each sync that came to an end, with all that one has to say.
+//! Tells the world, once, how a sync ended: by an event on the RepoSync, and by a status on the commit
+//! where the RepoSync asks for one.
+
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -13,9 +15,11 @@ use super::status;
 use crate::api::RepoSync;
 use crate::api::repo_sync::ObjectCounts;
 use crate::api::repo_sync::RepoSyncStatus;
+use crate::controller::commit_status::CommitStatuses;
 use crate::controller::events;
 use crate::controller::events::Level;
 use crate::controller::events::Notice;
+use crate::github::CommitState;
 
 /// Characters of two messages that are compared: less than a condition's message is cut to.
 const COMPARED: usize = 1000;
@@ -32,21 +36,21 @@ pub(super) struct Ended {
     pub(super) counts: Option<ObjectCounts>,
 }
 
-/// What a sync came to, as a commit's status has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
-    Pending,
-    Success,
-    Failure,
+impl Ended {
+    /// What the sync came to, as a commit's status has it.
+    pub(super) fn state(&self) -> CommitState {
+        match self.reason.class() {
+            Class::Done => CommitState::Success,
+            Class::Waiting => CommitState::Pending,
+            Class::Stalled | Class::Transient => CommitState::Failure,
+        }
+    }
 }
 
-impl Ended {
-    pub(super) fn state(&self) -> State {
-        match self.reason.class() {
-            Class::Done => State::Success,
-            Class::Waiting => State::Pending,
-            Class::Stalled | Class::Transient => State::Failure,
-        }
+/// Tells it on the commit. A revision that changes nothing is told, too: it has a commit of its own.
+pub(super) fn on_commit(statuses: &Arc<CommitStatuses>, sync: &RepoSync, ended: &Ended) {
+    if let Some(revision) = &ended.revision {
+        statuses.tell(sync, revision, ended.state(), &ended.summary);
     }
 }
 
@@ -64,8 +68,8 @@ pub(super) async fn ended(
     }
     let notice = Notice {
         level: match ended.state() {
-            State::Success | State::Pending => Level::Normal,
-            State::Failure => Level::Warning,
+            CommitState::Success | CommitState::Pending => Level::Normal,
+            CommitState::Failure => Level::Warning,
         },
         reason: ended.reason.as_str().to_owned(),
         message: match &ended.revision {

@@ -2,6 +2,7 @@
 
 mod action;
 mod client;
+mod commit_status;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

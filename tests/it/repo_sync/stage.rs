@@ -224,8 +224,21 @@ impl Running {
     }
 
     pub(super) fn with(client: Client, context: &Context) -> Self {
+        Self::told(client, options(context))
+    }
+
+    /// One that takes this for the GitHub API.
+    pub(super) fn on_github(context: &Context, api: String) -> Self {
+        let options = Options {
+            github_api: Some(api),
+            ..options(context)
+        };
+        Self::told(context.client.clone(), options)
+    }
+
+    fn told(client: Client, options: Options) -> Self {
         let stop = CancellationToken::new();
-        let running = controller::run(client, options(context), stop.clone());
+        let running = controller::run(client, options, stop.clone());
         Self {
             stop,
             task: tokio::spawn(running),
