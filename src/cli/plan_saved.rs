@@ -16,7 +16,7 @@ use crate::cli::args::Global;
 use crate::cli::commands::plan::Allowance;
 use crate::cli::commands::plan::Planned;
 use crate::cli::commands::plan::Reach;
-use crate::cli::commands::plan::plan_snapshot;
+use crate::cli::commands::plan::plan_loaded;
 use crate::cli::commands::plan::with_hint;
 use crate::cli::connect::Target;
 use crate::cli::connect::connect;
@@ -25,6 +25,7 @@ use crate::cli::plan_file;
 use crate::cli::plan_json;
 use crate::cli::source;
 use crate::cli::source::Source;
+use crate::cli::source::loaded;
 use crate::cli::ui;
 use crate::cli::ui::Failure;
 use crate::cluster::Cluster;
@@ -118,7 +119,8 @@ pub(super) async fn confirm(
     let target = same_target(global, file, &saved, &namespace).await?;
     let snapshot = same_files(file, &saved, &source).await?;
     let options = options(file, &saved)?;
-    let planned = plan_snapshot(&source, &snapshot, target, Some(namespace), options).await?;
+    let loaded = loaded(&snapshot, source.base.as_deref())?;
+    let planned = plan_loaded(&loaded.set, &snapshot, target, Some(namespace), options).await?;
     let sync = planned.plan.sync.as_str();
     if sync != saved.sync {
         let why = format!("it is of sync \"{}\", not \"{sync}\"", saved.sync);

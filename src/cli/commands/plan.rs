@@ -25,6 +25,7 @@ use crate::model::Plan;
 use crate::model::Snapshot;
 use crate::model::SyncId;
 use crate::model::duration::GoDuration;
+use crate::model::object::DesiredSet;
 use crate::sync;
 use crate::sync::Allow;
 use crate::sync::Cleared;
@@ -219,27 +220,28 @@ pub(super) async fn plan(
 ) -> Result<Planned, Failure> {
     let source = source.open()?;
     let snapshot = source.read().await?;
+    // What is wrong in the files is told without a cluster.
+    let loaded = loaded(&snapshot, source.base.as_deref())?;
     let target = connect(global).await?;
     let requested = global.namespace.is_some().then(|| target.namespace.clone());
     let options = reach.options(probe);
-    plan_snapshot(&source, &snapshot, target, requested, options).await
+    plan_loaded(&loaded.set, &snapshot, target, requested, options).await
 }
 
 /// Plans what was read.
-pub(in crate::cli) async fn plan_snapshot(
-    source: &source::Source,
+pub(in crate::cli) async fn plan_loaded(
+    set: &DesiredSet,
     snapshot: &Snapshot,
     target: Target,
     requested: Option<Namespace>,
     options: sync::Options,
 ) -> Result<Planned, Failure> {
-    let loaded = loaded(snapshot, source.base.as_deref())?;
-    let namespace = target_namespace(&loaded.set, requested, target.namespace.clone())
+    let namespace = target_namespace(set, requested, target.namespace.clone())
         .map_err(|error| cannot_plan(&error))?;
     let cluster = Cluster::new(target.client.clone(), namespace);
     let pipeline = Pipeline::new(cluster.clone(), options);
     let (plan, witness) = pipeline
-        .plan_witnessed(Input::new(&loaded.set, snapshot))
+        .plan_witnessed(Input::new(set, snapshot))
         .await
         .map_err(|error| cannot_plan(&error))?;
     Ok(Planned {
@@ -250,6 +252,7 @@ pub(in crate::cli) async fn plan_snapshot(
         witness,
     })
 }
+
 /// A plan that the guards refuse, with the flags that would let it pass.
 pub(in crate::cli) fn refused(refusals: &[Refusal]) -> Failure {
     let mut failure = Failure::plain("the plan is refused").exit(Exit::Guard);

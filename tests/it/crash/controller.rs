@@ -135,6 +135,8 @@ async fn run(context: &Context, fault: Option<Fault>) -> (usize, bool) {
     let arguments = [
         "controller",
         "--no-leader-election",
+        "--listen",
+        "none",
         "--watch-namespace",
         &context.namespace,
     ];
