@@ -6,6 +6,8 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
 use axon::cluster::Cluster;
+use axon::cluster::Object;
+use axon::model::Kind;
 use axon::model::Namespace;
 use axon::model::Plan;
 use axon::model::RepoPath;
@@ -22,6 +24,7 @@ use axon::sync::Allow;
 use axon::sync::Input;
 use axon::sync::Options;
 use axon::sync::Pipeline;
+use axon::sync::View;
 use axon::sync::guard;
 use axon::sync::load::Loaded;
 use axon::sync::load::load;
@@ -463,6 +466,25 @@ impl Context {
         let api: Api<ConfigMap> = self.api();
         let selector = ListParams::default().labels(&format!("axon.io/sync={sync}"));
         api.list(&selector).await.unwrap().items
+    }
+
+    /// All that the namespace holds, as a controller's caches would.
+    pub(super) async fn view(&self) -> View {
+        let mut view = View::default();
+        for kind in Kind::ALL {
+            let objects = self.objects(kind.as_str());
+            for object in objects.list(&ListParams::default()).await.unwrap() {
+                let value = serde_json::to_value(object).unwrap();
+                view.objects.push((kind, Object::new(value)));
+            }
+        }
+        let records: Api<ConfigMap> = self.api();
+        let selector = ListParams::default().labels("axon.io/record=run");
+        for record in records.list(&selector).await.unwrap() {
+            let value = serde_json::to_value(record).unwrap();
+            view.records.push(Object::new(value));
+        }
+        view
     }
 
     /// Whether the run of a Task is on record, under whatever id.

@@ -2,14 +2,24 @@
 
 use std::fmt::Write as _;
 
+use axon::cluster::Cluster;
+use axon::model::Namespace;
+use axon::model::Plan;
+use axon::sync::Options;
+use axon::sync::Pipeline;
+use axon::sync::Probe;
+use axon::sync::View;
+use kube::Client;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::Config;
 use proptest::test_runner::TestRng;
 use proptest::test_runner::TestRunner;
 use serde_json::json;
+use tower::service_fn;
 
 use super::fixture::Sync;
+use super::fixture::input;
 use super::fixture::lines;
 use super::fixture::load_text;
 use super::fixture::workspace;
@@ -37,6 +47,22 @@ async fn planning_after_applying_is_empty(context: Context) {
             .current();
         for config in history {
             let plan = sync.plan(&config).await;
+            let unasked = sync.with(|options| options.probe = Probe::Nothing);
+            // What is seen makes the same plan as what is asked for, in whatever order it is seen.
+            let mut view = context.view().await;
+            let asked = unasked.plan(&config).await.digest();
+            assert_eq!(
+                unseen(&context).plan(&config, &view).digest(),
+                asked,
+                "{config}"
+            );
+            view.objects.reverse();
+            view.records.reverse();
+            assert_eq!(
+                unseen(&context).plan(&config, &view).digest(),
+                asked,
+                "{config}"
+            );
             let applied = sync.apply(&plan).await;
             assert!(applied.is_complete(), "{applied:?}\n{config}");
             for (key, _) in &applied.done {
@@ -54,9 +80,33 @@ async fn planning_after_applying_is_empty(context: Context) {
                 lines(&after)
             );
             assert_eq!(after.members, after.declared, "{config}");
+            // To apply twice is to apply once.
+            let before = context.view().await.objects;
+            assert!(sync.apply(&after).await.done.is_empty(), "{config}");
+            assert_eq!(context.view().await.objects, before, "{config}");
         }
     }
     assert_eq!(context.get("Workspace", "foreign").await, foreign);
+}
+
+/// A pipeline that cannot ask anybody.
+struct Unseen(Pipeline);
+
+fn unseen(context: &Context) -> Unseen {
+    let nobody = service_fn(async |_: http::Request<kube::client::Body>| {
+        Err::<http::Response<kube::client::Body>, _>(tower::BoxError::from(
+            "a plan of what is seen asks",
+        ))
+    });
+    let namespace = Namespace::parse(&context.namespace).unwrap();
+    let cluster = Cluster::new(Client::new(nobody, "default"), namespace);
+    Unseen(Pipeline::new(cluster, Options::default()))
+}
+
+impl Unseen {
+    fn plan(&self, config: &str, view: &View) -> Plan {
+        self.0.plan_seen(input(&load_text(config)), view).unwrap()
+    }
 }
 
 /// A configuration of a few objects, all of whose fields come and go.
