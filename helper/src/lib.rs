@@ -1,6 +1,7 @@
 //! What runs around an agent inside its container: no network, no async runtime.
 //!
-//! `run` is the story; `report` is what comes out of it, and all that other crates need of it.
+//! `run` is the story. Other crates need `report`, what comes out of it, and `stream`, what agents say
+//! while they run.
 
 mod bounded;
 mod capture;
@@ -12,6 +13,7 @@ mod process;
 mod prompt;
 pub mod report;
 pub mod run;
+pub mod stream;
 mod tail;
 
 use std::ffi::OsStr;

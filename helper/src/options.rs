@@ -5,6 +5,8 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::stream::AgentKind;
+
 /// Exit code for a wrong command line.
 pub(crate) const USAGE_EXIT: i32 = 64;
 /// An agent that is interrupted needs some seconds to tell its cost.
@@ -17,6 +19,8 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// What the helper is to do.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Options {
+    /// Whose stream standard output is.
+    pub(crate) agent: AgentKind,
     pub(crate) prompt_file: PathBuf,
     /// Holds the commit that was checked out.
     pub(crate) base_file: Option<PathBuf>,
@@ -24,6 +28,8 @@ pub(crate) struct Options {
     /// Home directory for an agent whose own is not writable.
     pub(crate) home: Option<PathBuf>,
     pub(crate) results_file: Option<PathBuf>,
+    /// Holds what the Tasks left that this one waited for.
+    pub(crate) dependencies_file: Option<PathBuf>,
     pub(crate) termination_log: Option<PathBuf>,
     /// Names of the environment variables whose values are secret.
     pub(crate) mask: Vec<OsString>,
@@ -58,11 +64,13 @@ impl Options {
                 .ok_or_else(|| format!("\"{flag}\" needs a value"))?;
             let path = || Some(PathBuf::from(&value));
             match flag.as_str() {
+                "--agent" => options.agent = agent(&value)?,
                 "--prompt-file" => prompt_file = path(),
                 "--base-file" => options.base_file = path(),
                 "--repo-dir" => options.repo_dir = path(),
                 "--home" => options.home = path(),
                 "--results-file" => options.results_file = path(),
+                "--dependencies-file" => options.dependencies_file = path(),
                 "--termination-log" => options.termination_log = path(),
                 "--mask" => options.mask.push(value),
                 "--url-host" => options.url_host = Some(value.to_string_lossy().into_owned()),
@@ -81,11 +89,13 @@ impl Options {
 
     fn empty() -> Self {
         Self {
+            agent: AgentKind::Custom,
             prompt_file: PathBuf::new(),
             base_file: None,
             repo_dir: None,
             home: None,
             results_file: None,
+            dependencies_file: None,
             termination_log: None,
             mask: Vec::new(),
             url_host: None,
@@ -100,6 +110,11 @@ impl Options {
 /// Says something to whoever reads the container's log. Where that fails, nobody listens.
 pub(crate) fn complain(text: &str) {
     let _ = writeln!(std::io::stderr(), "axon-helper: {text}");
+}
+
+fn agent(value: &OsString) -> Result<AgentKind, String> {
+    let kind = value.to_str().and_then(AgentKind::from_name);
+    kind.ok_or_else(|| format!("unknown agent \"{}\"", value.display()))
 }
 
 fn seconds(flag: &str, value: &OsString) -> Result<Duration, String> {
@@ -120,9 +135,10 @@ mod tests {
     #[test]
     fn a_whole_line() {
         let options = parse(
-            "--prompt-file /axon/prompt --mask A --mask B --drain 0.5 -- /entry --prompt-file x",
+            "--agent opencode --prompt-file /axon/prompt --mask A --mask B --drain 0.5 -- /entry --prompt-file x",
         )
         .unwrap();
+        assert_eq!(options.agent, AgentKind::OpenCode);
         assert_eq!(options.prompt_file, PathBuf::from("/axon/prompt"));
         assert_eq!(options.mask, ["A", "B"]);
         assert_eq!(options.drain, Duration::from_millis(500));
@@ -138,6 +154,7 @@ mod tests {
             "--what 1 -- x",
             "--drain -1 -- x",
             "--drain",
+            "--agent aider --prompt-file p -- x",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

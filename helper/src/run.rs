@@ -131,8 +131,14 @@ fn start(options: &Options) -> io::Result<(Group, Child)> {
         "AXON_PROMPT_FILE",
         options.prompt_file.clone().into_os_string(),
     )];
-    if let Some(file) = &options.results_file {
-        env.push(("AXON_RESULTS_FILE", file.clone().into_os_string()));
+    for (name, file) in [
+        ("AXON_RESULTS_FILE", &options.results_file),
+        ("AXON_DEPENDENCIES_FILE", &options.dependencies_file),
+    ] {
+        env.extend(
+            file.iter()
+                .map(|file| (name, file.clone().into_os_string())),
+        );
     }
     if let Some(home) = other_home(options) {
         env.push(("HOME", home));

@@ -51,6 +51,7 @@ impl Run {
             ("--repo-dir", "repo"),
             ("--home", "home"),
             ("--results-file", "results"),
+            ("--dependencies-file", "dependencies"),
             ("--termination-log", "log"),
         ] {
             command.arg(flag).arg(path(file));
@@ -226,6 +227,13 @@ fn nothing_to_read_and_a_home_to_write() {
             other.dir.path().join("home").to_str().unwrap().to_owned()
         )
     );
+}
+
+#[test]
+fn what_dependencies_left_is_pointed_to() {
+    let run = Run::of(r#"cat "$AXON_DEPENDENCIES_FILE""#).args(&["--agent", "custom"]);
+    fs::write(run.dir.path().join("dependencies"), "{\"build\":{}}").unwrap();
+    assert_eq!(run.end().stdout(), "{\"build\":{}}");
 }
 
 #[test]
