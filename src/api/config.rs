@@ -9,7 +9,10 @@ use serde::Serialize;
 use super::task::AgentType;
 use super::task::Credentials;
 use super::task::PodOverrides;
+use super::task::PromptSyntax;
+use super::task::Retry;
 use super::task_spawner::When;
+use super::workspace::GitIdentity;
 
 /// The configuration document of `axon.yaml`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -113,6 +116,9 @@ pub struct Defaults {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub branch: Option<String>,
+    /// When a Task runs again after a run that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
     /// Labels and annotations of the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<EntryMetadata>,
@@ -136,6 +142,16 @@ pub struct WorkspaceEntry {
     /// Secret with the credentials for `repo`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<super::task::LocalRef>,
+    /// How many commits of history agents see. 0: all. Absent: 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub depth: Option<i32>,
+    /// Whether submodules of the same host are checked out too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub submodules: bool,
+    /// Whom agents commit as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git_identity: Option<GitIdentity>,
     /// Labels and annotations of the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<EntryMetadata>,
@@ -191,6 +207,16 @@ pub struct SpawnerEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub branch: Option<String>,
+    /// When a Task runs again after a run that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// Whether the spawner looks for no work for now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suspend: bool,
+    /// How many Tasks the spawner creates in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub max_total_tasks: Option<i32>,
     /// Labels and annotations of the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<EntryMetadata>,
@@ -234,6 +260,19 @@ pub struct TaskEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 244))]
     pub branch: Option<String>,
+    /// When a Task runs again after a run that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// Tasks that must have succeeded before this one starts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 253)))]
+    pub depends_on: Vec<String>,
+    /// How the prompt is read. Absent: `Plain`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_syntax: Option<PromptSyntax>,
+    /// Stops the run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cancelled: bool,
     /// Labels and annotations of the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<EntryMetadata>,

@@ -34,7 +34,10 @@ use super::schema;
     validation = Rule::new(frozen("image")).message("spec.image cannot change once the Task has a Job"),
     validation = Rule::new(frozen("workspaceRef")).message("spec.workspaceRef cannot change once the Task has a Job"),
     validation = Rule::new(frozen("podOverrides")).message("spec.podOverrides cannot change once the Task has a Job"),
-    validation = Rule::new(frozen("branch")).message("spec.branch cannot change once the Task has a Job")
+    validation = Rule::new(frozen("branch")).message("spec.branch cannot change once the Task has a Job"),
+    validation = Rule::new(frozen("dependsOn")).message("spec.dependsOn cannot change once the Task has a Job"),
+    validation = Rule::new(frozen("promptSyntax")).message("spec.promptSyntax cannot change once the Task has a Job"),
+    validation = Rule::new(frozen("retry")).message("spec.retry cannot change once the Task has a Job")
 )]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [{
@@ -80,6 +83,84 @@ pub struct TaskSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 244))]
     pub branch: Option<String>,
+    /// Tasks of the same namespace that must have succeeded before this one starts. If one of them
+    /// fails, this one fails too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 64),
+        inner(length(min = 1, max = 253)),
+        extend("x-kubernetes-list-type" = "set")
+    )]
+    pub depends_on: Vec<String>,
+    /// How the prompt is read. Absent: `Plain`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_syntax: Option<PromptSyntax>,
+    /// Stops the run; the Task ends as failed, with the reason `Cancelled`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cancelled: bool,
+    /// When the Task runs again after a run that failed. Absent: only if the Pod was lost before the
+    /// agent had begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+}
+
+/// How a prompt is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
+pub enum PromptSyntax {
+    /// Byte for byte.
+    #[default]
+    Plain,
+    /// As a Go `text/template` over what the Tasks of `dependsOn` left:
+    /// `{{.Deps.build.Results.version}}`.
+    GoTemplate,
+}
+
+/// When a Task runs again.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Retry {
+    /// How many further runs failures of the agent may cost.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 100))]
+    pub limit: i32,
+    /// Wait before the first further run: a Go duration (`90s`, `1h30m`) or plain seconds. Doubled
+    /// for each one after it, up to an hour.
+    #[serde(default = "default_backoff")]
+    #[schemars(
+        regex(pattern = r"^([0-9]+|([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+)$"),
+        length(max = 32)
+    )]
+    pub backoff: String,
+    /// Whether to run again after the Pod was lost to its node, an eviction or a preemption. Such
+    /// runs do not count against `limit`.
+    #[serde(default)]
+    pub on_disruption: OnDisruption,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            limit: 0,
+            backoff: default_backoff(),
+            on_disruption: OnDisruption::default(),
+        }
+    }
+}
+
+fn default_backoff() -> String {
+    "30s".into()
+}
+
+/// Whether a lost Pod is run again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
+pub enum OnDisruption {
+    /// Only if the agent had not begun.
+    #[default]
+    IfNotStarted,
+    /// Also if the agent had begun: its work so far is paid for again.
+    Always,
+    /// Never.
+    Never,
 }
 
 /// Immutability of one field of the spec, written at the root so that added and removed fields
@@ -214,9 +295,15 @@ pub struct TaskStatus {
     /// The `key: value` pairs of the agent's results file.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub results: BTreeMap<String, String>,
+    /// What the run used, as the agent itself tells; of the last attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
     /// Exit code of the agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
+    /// Jobs that were made for this Task so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<i32>,
     /// `Started`, `Complete` and `Failed`. The one that changed last stands last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
@@ -224,6 +311,35 @@ pub struct TaskStatus {
     /// The generation that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+}
+
+/// What a run used. Absent: the agent did not tell.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Usage {
+    /// US dollars.
+    #[serde(rename = "costUSD", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0))]
+    pub cost_usd: Option<f64>,
+    /// Whether `costUSD` comes from Axon's own price table, because the agent tells none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub estimated: bool,
+    /// Tokens sent to the model, cached ones included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub input_tokens: Option<i64>,
+    /// Those of `inputTokens` that the model had cached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub cached_input_tokens: Option<i64>,
+    /// Tokens that the model wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub output_tokens: Option<i64>,
+    /// Answers of the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub turns: Option<i64>,
 }
 
 /// Where a run stands.

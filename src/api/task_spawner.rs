@@ -11,6 +11,7 @@ use super::task::AgentType;
 use super::task::Credentials;
 use super::task::LocalRef;
 use super::task::PodOverrides;
+use super::task::Retry;
 
 /// Turns discovered work items into Tasks.
 #[derive(CustomResource, Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -54,6 +55,13 @@ pub struct TaskSpawnerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub max_concurrency: Option<i32>,
+    /// Whether the spawner looks for no work for now. Its Tasks go on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suspend: bool,
+    /// How many Tasks the spawner creates in all. Absent: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub max_total_tasks: Option<i32>,
 }
 
 fn default_poll_interval() -> String {
@@ -182,6 +190,9 @@ pub struct TaskTemplate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub branch: Option<String>,
+    /// When a Task runs again after a run that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
 }
 
 /// What a spawner found and did.

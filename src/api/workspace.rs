@@ -50,9 +50,31 @@ pub struct WorkspaceSpec {
     #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 244))]
     pub reference: Option<String>,
-    /// Secret with the credentials for `repo`; key `GITHUB_TOKEN`.
+    /// Secret with the credentials for `repo`: the key `GITHUB_TOKEN`; or `username` and `password`;
+    /// or `ssh-privatekey` and `known_hosts`; or `appID`, `installationID` and `privateKey`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<LocalRef>,
+    /// How many commits of history agents see. 0: all. Absent: 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub depth: Option<i32>,
+    /// Whether submodules of the same host are checked out too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub submodules: bool,
+    /// Whom agents commit as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git_identity: Option<GitIdentity>,
+}
+
+/// Author and committer of commits.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub struct GitIdentity {
+    /// Name.
+    #[schemars(length(min = 1, max = 256))]
+    pub name: String,
+    /// Email address.
+    #[schemars(length(min = 1, max = 320))]
+    pub email: String,
 }
 
 /// Whether a workspace can be reached.

@@ -9,6 +9,9 @@ use super::digest::Digest;
 /// Version of the digest. A new version of Axon that digests differently must read the old ones.
 const VERSION: &str = "v1";
 
+/// Fields of a Task's spec that may change while it runs: they do not make it another run.
+pub const OUTSIDE: [&str; 2] = ["ttlSecondsAfterFinished", "cancelled"];
+
 /// What identifies the run of a declared Task besides its sync and name: a digest of the
 /// run-relevant spec as written, and its `rerun` number. Stands in the annotation `axon.io/run`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,11 +19,13 @@ pub struct RunDigest(String);
 
 impl RunDigest {
     /// `spec` is the Task's spec after `defaults` and before the API server's defaults.
-    /// `ttlSecondsAfterFinished` is not part of the run.
+    /// `ttlSecondsAfterFinished` and `cancelled` are not part of the run.
     pub fn of(spec: &Value, rerun: u32) -> Self {
         let mut spec = spec.clone();
         if let Value::Object(fields) = &mut spec {
-            fields.remove("ttlSecondsAfterFinished");
+            for field in OUTSIDE {
+                fields.remove(field);
+            }
         }
         let digest = Digest::of_fields([spec.to_string().as_bytes(), &rerun.to_be_bytes()]);
         Self(format!("{VERSION}-{}", digest.short(40)))

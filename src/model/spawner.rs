@@ -16,6 +16,7 @@ use crate::api::task_spawner::ItemState;
 use crate::api::task_spawner::ItemType;
 use crate::api::task_spawner::TaskSpawnerSpec;
 use crate::api::task_spawner::TaskTemplate;
+use crate::api::task_spawner::When;
 
 /// Shortest time between two polls: GitHub's hourly budget holds some 14 of them a minute.
 pub const MIN_POLL: Duration = Duration::from_secs(10);
@@ -95,40 +96,11 @@ impl Spawner {
             task_template,
             poll_interval,
             max_concurrency,
+            suspend: _,
+            max_total_tasks: _,
         } = spec;
         let mut problems = template_problems(task_template);
-        let source = match (&when.github_issues, &when.cron) {
-            (Some(issues), None) => {
-                if task_template.workspace_ref.is_none() {
-                    problems.push(
-                        Problem::error("/taskTemplate", "githubIssues needs a workspaceRef")
-                            .code(Code::Incomplete)
-                            .hint("the workspace says which repository the issues are in"),
-                    );
-                }
-                Some(Source::GitHub(Filter::of(issues)))
-            }
-            (None, Some(cron)) => schedule(cron)
-                .map(Source::Cron)
-                .map_err(|problem| problems.push(problem))
-                .ok(),
-            (Some(_), Some(cron)) => {
-                problems.extend(schedule(cron).err());
-                problems.push(
-                    Problem::error("/when", "expected one source, got githubIssues and cron")
-                        .code(Code::ExclusiveKeys)
-                        .hint("write one spawner for each"),
-                );
-                None
-            }
-            (None, None) => {
-                problems.push(
-                    Problem::error("/when", "expected a source: githubIssues or cron")
-                        .code(Code::MissingKey),
-                );
-                None
-            }
-        };
+        let source = source(when, task_template, &mut problems);
         let poll = poll(poll_interval)
             .map_err(|(code, message)| {
                 problems.push(Problem::error("/pollInterval", message).code(code));
@@ -189,6 +161,42 @@ fn schedule(cron: &Cron) -> Result<Schedule, Problem> {
     })
 }
 
+/// The one source that `when` names.
+fn source(when: &When, template: &TaskTemplate, problems: &mut Vec<Problem>) -> Option<Source> {
+    match (&when.github_issues, &when.cron) {
+        (Some(issues), None) => {
+            if template.workspace_ref.is_none() {
+                problems.push(
+                    Problem::error("/taskTemplate", "githubIssues needs a workspaceRef")
+                        .code(Code::Incomplete)
+                        .hint("the workspace says which repository the issues are in"),
+                );
+            }
+            Some(Source::GitHub(Filter::of(issues)))
+        }
+        (None, Some(cron)) => schedule(cron)
+            .map(Source::Cron)
+            .map_err(|problem| problems.push(problem))
+            .ok(),
+        (Some(_), Some(cron)) => {
+            problems.extend(schedule(cron).err());
+            problems.push(
+                Problem::error("/when", "expected one source, got githubIssues and cron")
+                    .code(Code::ExclusiveKeys)
+                    .hint("write one spawner for each"),
+            );
+            None
+        }
+        (None, None) => {
+            problems.push(
+                Problem::error("/when", "expected a source: githubIssues or cron")
+                    .code(Code::MissingKey),
+            );
+            None
+        }
+    }
+}
+
 /// What is wrong with the Tasks that the template would make, whatever their prompt.
 fn template_problems(template: &TaskTemplate) -> Vec<Problem> {
     let TaskTemplate {
@@ -201,6 +209,7 @@ fn template_problems(template: &TaskTemplate) -> Vec<Problem> {
         ttl_seconds_after_finished,
         pod_overrides,
         branch: _,
+        retry,
     } = template.clone();
     let spec = TaskSpec {
         agent,
@@ -212,6 +221,10 @@ fn template_problems(template: &TaskTemplate) -> Vec<Problem> {
         ttl_seconds_after_finished,
         pod_overrides,
         branch: None,
+        depends_on: Vec::new(),
+        prompt_syntax: None,
+        cancelled: false,
+        retry,
     };
     let mut problems = task::validate(&spec);
     for problem in &mut problems {

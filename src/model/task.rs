@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::code::Code;
+use super::duration::GoDuration;
 use super::names::ObjectName;
 use super::problem::Problem;
 use crate::api::task::AgentType;
@@ -11,6 +12,7 @@ use crate::api::task::CredentialType;
 use crate::api::task::Credentials;
 use crate::api::task::LocalRef;
 use crate::api::task::PodOverrides;
+use crate::api::task::Retry;
 use crate::api::task::TaskSpec;
 
 /// Most bytes of a prompt: what one argument of a process can hold.
@@ -30,6 +32,10 @@ pub fn validate(spec: &TaskSpec) -> Vec<Problem> {
         ttl_seconds_after_finished: ttl,
         pod_overrides,
         branch,
+        depends_on,
+        prompt_syntax: _,
+        cancelled: _,
+        retry,
     } = spec;
     let mut found = Vec::new();
     found.extend(prompt_problem(prompt));
@@ -51,7 +57,31 @@ pub fn validate(spec: &TaskSpec) -> Vec<Problem> {
     if let Some(Err(wrong)) = branch.as_deref().map(check_branch) {
         found.push(Problem::error("/branch", wrong));
     }
+    found.extend(dependency_problems(depends_on));
+    found.extend(retry.as_ref().and_then(retry_problem));
     found
+}
+
+fn dependency_problems(depends_on: &[String]) -> Vec<Problem> {
+    let mut seen = BTreeSet::new();
+    let mut found = Vec::new();
+    for (at, name) in depends_on.iter().enumerate() {
+        let pointer = format!("/dependsOn/{at}");
+        if let Err(wrong) = ObjectName::parse(name) {
+            found.push(Problem::error(pointer, wrong.to_string()).code(Code::InvalidName));
+        } else if !seen.insert(name) {
+            found.push(Problem::error(
+                pointer,
+                format!("Task \"{name}\" stands twice"),
+            ));
+        }
+    }
+    found
+}
+
+fn retry_problem(retry: &Retry) -> Option<Problem> {
+    let wrong = GoDuration::parse(&retry.backoff).err()?;
+    Some(Problem::error("/retry/backoff", wrong.to_string()).code(Code::InvalidDuration))
 }
 
 fn prompt_problem(prompt: &str) -> Option<Problem> {

@@ -16,6 +16,7 @@ use crate::model::plan::FieldChange;
 use crate::model::plan::Manifest;
 use crate::model::plan::OwnedField;
 use crate::model::plan::Step;
+use crate::model::run;
 use crate::model::run::RunRecord;
 use crate::sync::Options;
 use crate::sync::diff;
@@ -208,7 +209,10 @@ fn runs_again(desired: &Desired, object: &Object, changes: &[FieldChange]) -> bo
         None => {
             object.text("/status/jobName").is_some()
                 && changes.iter().any(|change| {
-                    change.path.starts_with("spec") && change.path != "spec.ttlSecondsAfterFinished"
+                    change
+                        .path
+                        .strip_prefix("spec.")
+                        .is_some_and(|field| !run::OUTSIDE.contains(&field))
                 })
         }
     }

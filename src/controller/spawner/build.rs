@@ -123,6 +123,7 @@ fn spec(template: &TaskTemplate, prompt: String, branch: Option<String>) -> Task
         ttl_seconds_after_finished,
         pod_overrides,
         branch: _,
+        retry,
     } = template.clone();
     TaskSpec {
         agent,
@@ -134,6 +135,10 @@ fn spec(template: &TaskTemplate, prompt: String, branch: Option<String>) -> Task
         ttl_seconds_after_finished,
         pod_overrides,
         branch,
+        depends_on: Vec::new(),
+        prompt_syntax: None,
+        cancelled: false,
+        retry,
     }
 }
 

@@ -21,7 +21,13 @@ use super::schema::Holder;
 /// Keys that concern the whole configuration.
 const ROOT_KEYS: [&str; 4] = ["namespace", "sync", "include", "defaults"];
 /// Fields of a spawner entry that are not fields of its task template.
-const SPAWNER_KEYS: [&str; 3] = ["when", "pollInterval", "maxConcurrency"];
+const SPAWNER_KEYS: [&str; 5] = [
+    "when",
+    "pollInterval",
+    "maxConcurrency",
+    "suspend",
+    "maxTotalTasks",
+];
 
 /// Tells of keys that only the root file may have.
 pub(super) fn refuse_root_keys(document: &Node, report: &mut Report<'_>) {
