@@ -4,6 +4,8 @@
 pub const TASK: &str = "axon.io/task";
 /// Annotation on Pods: UID of the Task they run. A Pod may outlive its Job, which else tells whose it is.
 pub const TASK_UID: &str = "axon.io/task-uid";
+/// Annotation on Jobs and Pods: which attempt of their Task they are: `1`, `2`, and so on.
+pub const ATTEMPT: &str = "axon.io/attempt";
 /// Label on Tasks and run records: the TaskSpawner that made them. Annotation: its full name.
 pub const TASK_SPAWNER: &str = "axon.io/taskspawner";
 /// Label on declared objects and their run records: the id of the sync they belong to.

@@ -25,6 +25,25 @@ const FORMS: [&[&str]; 4] = [
 /// Longest identifier of a GitHub App: its number, or its client ID.
 const MAX_APP_ID: usize = 64;
 
+/// Which keys of a Secret let git in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum GitKeys {
+    Token,
+    Basic,
+    Ssh,
+}
+
+impl GitKeys {
+    /// Their names.
+    pub fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Token => &[GITHUB_TOKEN],
+            Self::Basic => &[USERNAME, PASSWORD],
+            Self::Ssh => &[SSH_KEY, KNOWN_HOSTS],
+        }
+    }
+}
+
 /// A credential for git repositories.
 #[derive(Clone, Debug)]
 pub enum GitCredentials {

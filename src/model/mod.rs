@@ -23,6 +23,7 @@ pub mod task;
 pub use code::Code;
 pub use digest::Digest;
 pub use git_credentials::GitCredentials;
+pub use git_credentials::GitKeys;
 pub use git_credentials::InvalidCredentials;
 pub use names::Namespace;
 pub use names::ObjectName;

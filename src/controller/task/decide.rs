@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
 use kube::ResourceExt;
 
+use super::build;
 use super::needs;
 use super::needs::Checkout;
 use super::needs::Needs;
@@ -23,7 +24,6 @@ use crate::api::Task;
 use crate::api::labels;
 use crate::controller::Options;
 use crate::model;
-use crate::model::names;
 use crate::model::problem::Severity;
 
 /// How soon to look again for what has no watch: at least, and at most.
@@ -70,6 +70,12 @@ pub(super) enum Step {
 pub(super) struct Start {
     pub(super) image: String,
     pub(super) checkout: Option<Checkout>,
+    /// The prompt as the agent gets it.
+    pub(super) prompt: String,
+    /// What the Tasks before this one left, as JSON; at most 64 KiB.
+    pub(super) dependencies: Option<String>,
+    /// Which run of the Task this is: 1, 2, and so on.
+    pub(super) attempt: i32,
 }
 
 /// Where a Task stands before anything else is looked at.
@@ -115,7 +121,7 @@ pub(super) fn stage(task: &Task) -> Stage {
 /// Name of the Job of `task`: the one it claimed, else the one it will claim.
 pub(super) fn job_name(task: &Task) -> String {
     let claimed = task.status.as_ref().and_then(|it| it.job_name.clone());
-    claimed.unwrap_or_else(|| names::cut(&task.name_any()))
+    claimed.unwrap_or_else(|| build::job_name(&task.name_any(), 1))
 }
 
 /// What is to be done next for `task`.
@@ -171,7 +177,13 @@ fn before(
     match needs::check(task, needs, options.allow_file_urls) {
         Err((reason, message)) => wait(task, reason, message, now),
         Ok(checkout) => match holder.map(|it| (it, ownership(it, task))) {
-            None | Some((_, Ownership::Ours)) => Step::Start(Start { image, checkout }),
+            None | Some((_, Ownership::Ours)) => Step::Start(Start {
+                image,
+                checkout,
+                prompt: task.spec.prompt.clone(),
+                dependencies: None,
+                attempt: 1,
+            }),
             Some((job, Ownership::Namesake)) => {
                 let message = format!(
                     "an earlier Task of this name still has Job \"{}\"",

@@ -8,9 +8,14 @@ use crate::api::Workspace;
 use crate::api::task::AgentType;
 use crate::api::task::CredentialType;
 use crate::api::task::Credentials;
+use crate::api::workspace::GitIdentity;
+use crate::api::workspace::WorkspaceSpec;
+use crate::model::GitKeys;
 use crate::model::repo_url::RepoUrl;
 use crate::model::secret::GITHUB_TOKEN;
 
+/// Commits of history that agents see unless the Workspace says otherwise: most need no more.
+pub(super) const DEFAULT_DEPTH: u32 = 1;
 /// Names that a message lists at most.
 const MAX_LISTED: usize = 10;
 
@@ -48,8 +53,20 @@ pub(super) struct FoundSecret {
 pub(super) struct Checkout {
     pub(super) url: RepoUrl,
     pub(super) reference: Option<String>,
-    /// The Secret with the token.
-    pub(super) secret: Option<String>,
+    /// Commits of history; 0: all.
+    pub(super) depth: u32,
+    pub(super) submodules: bool,
+    /// Whom the agent commits as.
+    pub(super) identity: Option<GitIdentity>,
+    pub(super) credentials: Option<GitSecret>,
+}
+
+/// A Secret that lets git in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct GitSecret {
+    pub(super) secret: String,
+    /// Which of its keys do.
+    pub(super) kind: GitKeys,
 }
 
 /// The environment variable, and the Secret's key of the same name, that an agent signs in with.
@@ -146,10 +163,26 @@ fn checkout(workspace: &Workspace, allow_file_urls: bool) -> Result<Checkout, (W
     {
         return Err(invalid("\"ref\" must be a branch, a tag or a commit"));
     }
+    let WorkspaceSpec {
+        repo: _,
+        reference: _,
+        secret_ref,
+        depth,
+        submodules,
+        git_identity,
+    } = &workspace.spec;
+    let credentials = secret_ref.as_ref().map(|it| GitSecret {
+        secret: it.name.clone(),
+        kind: GitKeys::Token,
+    });
     Ok(Checkout {
         url,
         reference,
-        secret: workspace.spec.secret_ref.as_ref().map(|it| it.name.clone()),
+        // The schema refuses what is below 0.
+        depth: depth.map_or(DEFAULT_DEPTH, i32::unsigned_abs),
+        submodules: *submodules,
+        identity: git_identity.clone(),
+        credentials,
     })
 }
 

@@ -6,8 +6,10 @@ use k8s_openapi::api::core::v1::SecretKeySelector;
 use kube::ResourceExt;
 
 use crate::api::Task;
+use crate::controller::task::decide::Start;
 use crate::controller::task::needs;
 use crate::controller::task::needs::Checkout;
+use crate::model::GitKeys;
 use crate::model::repo_url::RepoUrl;
 use crate::model::repo_url::Scheme;
 use crate::model::secret::GITHUB_TOKEN;
@@ -71,7 +73,7 @@ fn built_in(task: &Task, checkout: Option<&Checkout>) -> Vec<EnvVar> {
     }
     if let Some(checkout) = checkout {
         let on_github = checkout.url.host() == "github.com";
-        if let Some(secret) = &checkout.secret {
+        if let Some(secret) = token_secret(checkout) {
             let token = if on_github {
                 "GH_TOKEN"
             } else {
@@ -95,13 +97,22 @@ fn built_in(task: &Task, checkout: Option<&Checkout>) -> Vec<EnvVar> {
     all
 }
 
-/// The variables of the checkout: the prompt in parts, and the token.
-pub(super) fn of_checkout(task: &Task, checkout: Option<&Checkout>) -> Vec<EnvVar> {
-    let parts = split(&task.spec.prompt, MAX_PART).into_iter().enumerate();
-    let mut all: Vec<EnvVar> = parts
-        .map(|(at, part)| literal(&format!("AXON_PROMPT_{at}"), part))
-        .collect();
-    if let Some(secret) = checkout.and_then(|it| it.secret.as_deref()) {
+/// The Secret with the token, where it is a token that lets git in.
+fn token_secret(checkout: &Checkout) -> Option<&str> {
+    let credentials = checkout.credentials.as_ref()?;
+    match credentials.kind {
+        GitKeys::Token => Some(&credentials.secret),
+        GitKeys::Basic | GitKeys::Ssh => None,
+    }
+}
+
+/// The variables of the checkout: prompt and dependencies in parts, and the token.
+pub(super) fn of_checkout(start: &Start) -> Vec<EnvVar> {
+    let mut all = in_parts("AXON_PROMPT", &start.prompt);
+    if let Some(dependencies) = &start.dependencies {
+        all.extend(in_parts("AXON_DEPENDENCIES", dependencies));
+    }
+    if let Some(secret) = start.checkout.as_ref().and_then(token_secret) {
         all.push(from_secret(GITHUB_TOKEN, secret, GITHUB_TOKEN));
     }
     all
@@ -119,6 +130,14 @@ pub(super) fn web_host(url: &RepoUrl) -> Option<String> {
 /// `text` such that it comes out of the kubelet's expansion of `$(NAME)` as it was.
 pub(super) fn escaped(text: &str) -> String {
     text.replace('$', "$$")
+}
+
+/// `text` as `NAME_0`, `NAME_1` and so on.
+fn in_parts(name: &str, text: &str) -> Vec<EnvVar> {
+    let parts = split(text, MAX_PART).into_iter().enumerate();
+    parts
+        .map(|(at, part)| literal(&format!("{name}_{at}"), part))
+        .collect()
 }
 
 fn literal(name: &str, value: &str) -> EnvVar {

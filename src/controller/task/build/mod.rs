@@ -44,7 +44,7 @@ pub(super) struct Built {
 pub(super) fn build(task: &Task, name: &str, start: &Start, images: &Images) -> Built {
     let (spec, overridden) = pod::spec(task, start, images);
     let deadline = spec.active_deadline_seconds;
-    let mut of_pod = metadata(task);
+    let mut of_pod = metadata(task, start.attempt);
     if let Some(uid) = task.uid() {
         let annotations = of_pod.annotations.get_or_insert_default();
         annotations.insert(labels::TASK_UID.to_owned(), uid);
@@ -58,7 +58,7 @@ pub(super) fn build(task: &Task, name: &str, start: &Start, images: &Images) -> 
             name: Some(name.to_owned()),
             namespace: task.namespace(),
             owner_references: owner(task).map(|it| vec![it]),
-            ..metadata(task)
+            ..metadata(task, start.attempt)
         },
         spec: Some(JobSpec {
             active_deadline_seconds: deadline.map(|it| it.saturating_add(DEADLINE_GRACE)),
@@ -74,6 +74,14 @@ pub(super) fn build(task: &Task, name: &str, start: &Start, images: &Images) -> 
     Built { job, overridden }
 }
 
+/// Name of the Job of one attempt of a Task.
+pub(super) fn job_name(task: &str, attempt: i32) -> String {
+    if attempt <= 1 {
+        return cut(task);
+    }
+    cut(&format!("{task}-{attempt}"))
+}
+
 /// What makes the Job go with its Task. A Task that was read from the API server has a UID.
 fn owner(task: &Task) -> Option<OwnerReference> {
     let owner = task.controller_owner_ref(&())?;
@@ -83,17 +91,21 @@ fn owner(task: &Task) -> Option<OwnerReference> {
     })
 }
 
-/// Labels of Job and Pod; the full name in an annotation where a label cannot hold it.
-fn metadata(task: &Task) -> ObjectMeta {
+/// Labels of Job and Pod. Annotations hold the full name where a label cannot, and which attempt
+/// this is.
+fn metadata(task: &Task, attempt: i32) -> ObjectMeta {
     let name = task.name_any();
     let label = cut(&name);
-    let annotations = (label != name).then(|| BTreeMap::from([(labels::TASK.to_owned(), name)]));
+    let mut annotations = BTreeMap::from([(labels::ATTEMPT.to_owned(), attempt.to_string())]);
+    if label != name {
+        annotations.insert(labels::TASK.to_owned(), name);
+    }
     let fixed = labels::APP.map(|(key, value)| (key.to_owned(), value.to_owned()));
     let mut all = BTreeMap::from(fixed);
     all.insert(labels::TASK.to_owned(), label);
     ObjectMeta {
         labels: Some(all),
-        annotations,
+        annotations: Some(annotations),
         ..ObjectMeta::default()
     }
 }

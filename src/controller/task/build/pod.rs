@@ -17,9 +17,11 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use super::CHECKOUT;
 use super::env;
 use crate::api::Task;
+use crate::api::workspace::GitIdentity;
 use crate::controller::Images;
 use crate::controller::task::decide::Start;
 use crate::controller::task::needs::Checkout;
+use crate::controller::task::needs::DEFAULT_DEPTH;
 
 /// User and group of every agent image, as numbers: a name cannot be checked for not being root.
 const AGENT_USER: i64 = 61100;
@@ -41,13 +43,13 @@ const ENTRYPOINT: &str = "/axon_entrypoint.sh";
 
 /// The Pod, and the variables of `podOverrides.env` that lost against built-in ones.
 pub(super) fn spec(task: &Task, start: &Start, images: &Images) -> (PodSpec, Vec<String>) {
-    let Start { image, checkout } = start;
-    let checkout = checkout.as_ref();
+    let image = start.image.clone();
+    let checkout = start.checkout.as_ref();
     let environment = env::of_agent(task, checkout);
     let policy = images.pull_policy.map(|it| it.as_str().to_owned());
     let agent = Container {
         name: task.spec.agent.as_str().to_owned(),
-        image: Some(image.clone()),
+        image: Some(image),
         args: Some(agent_args(checkout, &environment.secret)),
         command: Some(words(&["/axon/axon-helper", "run"])),
         env: Some(environment.variables),
@@ -62,7 +64,7 @@ pub(super) fn spec(task: &Task, start: &Start, images: &Images) -> (PodSpec, Vec
         image: Some(images.helper.clone()),
         args: Some(checkout_args(task, checkout)),
         command: Some(words(&["/usr/local/bin/axon", "agent", "checkout"])),
-        env: Some(env::of_checkout(task, checkout)),
+        env: Some(env::of_checkout(start)),
         volume_mounts: Some(vec![
             mount(WORKSPACE, WORKSPACE_DIR, false),
             mount(AXON, AXON_DIR, false),
@@ -135,6 +137,16 @@ fn checkout_args(task: &Task, checkout: Option<&Checkout>) -> Vec<String> {
         }
         if let Some(branch) = &task.spec.branch {
             add("--branch", branch);
+        }
+        if checkout.depth != DEFAULT_DEPTH {
+            add("--depth", &checkout.depth.to_string());
+        }
+        if let Some(GitIdentity { name, email }) = &checkout.identity {
+            add("--git-name", name);
+            add("--git-email", email);
+        }
+        if checkout.submodules {
+            args.push("--submodules".to_owned());
         }
     }
     args

@@ -7,8 +7,11 @@ use serde_json::json;
 use super::super::fixture::TaskExt as _;
 use super::super::fixture::task;
 use super::super::needs::Checkout;
+use super::super::needs::GitSecret;
 use super::*;
+use crate::api::workspace::GitIdentity;
 use crate::controller::images::PullPolicy;
+use crate::model::GitKeys;
 
 fn images() -> Images {
     let mut images = Images::default();
@@ -20,16 +23,28 @@ fn checkout(url: &str, secret: Option<&str>) -> Checkout {
     Checkout {
         url: crate::model::repo_url::RepoUrl::parse(url).unwrap(),
         reference: Some("main".into()),
-        secret: secret.map(ToOwned::to_owned),
+        depth: 1,
+        submodules: false,
+        identity: None,
+        credentials: secret.map(|it| GitSecret {
+            secret: it.to_owned(),
+            kind: GitKeys::Token,
+        }),
+    }
+}
+
+fn start(task: &Task, checkout: Option<Checkout>) -> Start {
+    Start {
+        image: "claude:1".into(),
+        checkout,
+        prompt: task.spec.prompt.clone(),
+        dependencies: None,
+        attempt: 1,
     }
 }
 
 fn built(task: &Task, checkout: Option<Checkout>) -> Built {
-    let start = Start {
-        image: "claude:1".into(),
-        checkout,
-    };
-    build(task, &task.name_any(), &start, &images())
+    build(task, &task.name_any(), &start(task, checkout), &images())
 }
 
 fn pod_of(built: &Built) -> PodSpec {
@@ -80,13 +95,8 @@ fn the_job_of_a_task_with_everything() {
     }}));
     let mut images = images();
     images.pull_policy = Some(PullPolicy::Never);
-    let start = Start {
-        image: "claude:1".into(),
-        checkout: Some(checkout(
-            "https://github.com/acme/web.git",
-            Some("git-token"),
-        )),
-    };
+    let from = checkout("https://github.com/acme/web.git", Some("git-token"));
+    let start = start(&full, Some(from));
     let built = build(&full, "fix-login", &start, &images);
     insta::assert_snapshot!(serde_json::to_string_pretty(&built.job).unwrap());
     assert_eq!(built.overridden, ["AXON_MODEL"]);
@@ -262,6 +272,38 @@ fn a_long_name_is_cut_in_labels_and_kept_in_an_annotation() {
         assert_eq!(metadata.labels.as_ref().unwrap()[labels::TASK].len(), 63);
         assert_eq!(metadata.annotations.as_ref().unwrap()[labels::TASK], name);
     }
+}
+
+#[test]
+fn each_attempt_has_a_job_of_its_own() {
+    for (task, attempt, expected) in [
+        ("fix.login", 1, "fix.login"),
+        ("fix.login", 2, "fix.login-2"),
+        ("a", 100, "a-100"),
+    ] {
+        assert_eq!(job_name(task, attempt), expected);
+    }
+    let long = "x".repeat(63);
+    let names = [1, 2, 3].map(|it| job_name(&long, it));
+    assert_eq!(names[0], long);
+    assert!(names.iter().all(|it| it.len() == 63), "{names:?}");
+    assert_ne!(names[1], names[2]);
+}
+
+#[test]
+fn what_the_workspace_asks_of_the_checkout() {
+    let mut from = checkout("https://example.com/a/b", None);
+    from.depth = 0;
+    from.submodules = true;
+    from.identity = Some(GitIdentity {
+        name: "Ann $(X)".into(),
+        email: "ann@example.com".into(),
+    });
+    let it = task("a").with(&json!({"spec": {"workspaceRef": {"name": "web"}}}));
+    let args = init(&built(&it, Some(from))).args.unwrap().join(" ");
+    let expected =
+        "--ref main --depth 0 --git-name Ann $$(X) --git-email ann@example.com --submodules";
+    assert!(args.ends_with(expected), "{args}");
 }
 
 #[test]

@@ -43,6 +43,7 @@ fn report(code: i32, message: &str) -> String {
         succeeded: code == 0,
         message: (!message.is_empty()).then(|| message.to_owned()),
         cut: false,
+        usage: None,
     };
     String::from_utf8(report.to_bytes()).unwrap()
 }
