@@ -104,14 +104,12 @@ pub struct TaskSpec {
     pub retry: Option<Retry>,
 }
 
-/// How a prompt is read.
+/// How a prompt is read. `Plain`: byte for byte. `GoTemplate`: as a Go `text/template` over what the
+/// Tasks of `dependsOn` left, for example `{{.Deps.build.Results.version}}`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum PromptSyntax {
-    /// Byte for byte.
     #[default]
     Plain,
-    /// As a Go `text/template` over what the Tasks of `dependsOn` left:
-    /// `{{.Deps.build.Results.version}}`.
     GoTemplate,
 }
 
@@ -151,15 +149,13 @@ fn default_backoff() -> String {
     "30s".into()
 }
 
-/// Whether a lost Pod is run again.
+/// Whether a lost Pod is run again. `IfNotStarted`: only if the agent had not begun. `Always`: also if
+/// it had, and its work so far is paid for again. `Never`: in no case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum OnDisruption {
-    /// Only if the agent had not begun.
     #[default]
     IfNotStarted,
-    /// Also if the agent had begun: its work so far is paid for again.
     Always,
-    /// Never.
     Never,
 }
 

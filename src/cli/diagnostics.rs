@@ -13,6 +13,7 @@ use anstyle::Style;
 use crate::cli::text_diff::visible;
 use crate::cli::ui;
 use crate::model::Diagnostic;
+use crate::model::RepoPath;
 use crate::model::problem::Place;
 use crate::model::problem::Severity;
 
@@ -91,10 +92,19 @@ fn text(diagnostic: &Diagnostic, base: Option<&Path>) -> String {
 
 /// The file of a place, as seen from where the command runs.
 fn file(place: &Place, base: Option<&Path>) -> String {
-    match base.filter(|base| *base != Path::new(".")) {
-        Some(base) => base.join(place.file.as_str()).display().to_string(),
-        None => place.file.to_string(),
-    }
+    path(&place.file, base)
+}
+
+/// A file below `base`, as seen from where the command runs; without a base, its path in the
+/// repository.
+pub fn path(file: &RepoPath, base: Option<&Path>) -> String {
+    let Some(base) = base else {
+        return file.to_string();
+    };
+    let full = base.join(file.as_str());
+    let here = Path::new(".").canonicalize().ok();
+    let near = here.and_then(|here| Some(full.strip_prefix(here).ok()?.to_path_buf()));
+    near.unwrap_or(full).display().to_string()
 }
 
 fn word(severity: Severity) -> &'static str {

@@ -79,8 +79,10 @@ pub struct Git {
 pub struct Source {
     pub repository: Repository,
     pub reference: Reference,
-    /// The directory as it was named, where it is one.
+    /// Where paths of the files begin, where they are on this machine: the top of the clone.
     pub base: Option<PathBuf>,
+    /// The directory that was named, or that of the file that was.
+    pub folder: Option<PathBuf>,
     /// Path of the root file.
     pub root: RepoPath,
 }
@@ -91,18 +93,23 @@ impl Options {
         let tried = || format!("cannot use \"{}\"", without_user(&self.source));
         let location =
             Location::parse(&self.source).map_err(|error| Failure::new(tried(), &error))?;
-        let (location, file) = match location {
-            Location::Directory(path) if path.is_file() => split(&path),
-            other => (other, FILE.to_owned()),
-        };
         if let (Location::Directory(_), Some(reference)) = (&location, &self.reference) {
             return Err(no_reference_in(&self.source, reference));
         }
         let reference = self.reference.as_deref().map(Reference::parse).transpose();
-        let root = self.path.as_deref().unwrap_or(&file);
+        let found = match &location {
+            Location::Directory(path) => Some(Found::at(path, self.path.as_deref())?),
+            Location::Git(_) => None,
+        };
         let access = self.git.access(&location)?;
+        let location = found.as_ref().map_or(location, Found::location);
+        let root = match &found {
+            Some(found) => &found.root,
+            None => self.path.as_deref().unwrap_or(FILE),
+        };
         Ok(Source {
-            base: named(&location),
+            base: found.as_ref().map(|it| it.top.clone()),
+            folder: found.as_ref().map(|it| it.folder.clone()),
             reference: reference
                 .map_err(|error| Failure::new("cannot use --ref", &error))?
                 .unwrap_or_default(),
@@ -214,7 +221,7 @@ pub fn loaded(snapshot: &Snapshot, base: Option<&Path>) -> Result<Loaded, Failur
             diagnostics::print(&problems, base);
             let message = format!(
                 "cannot load \"{}\": {}",
-                snapshot.root,
+                diagnostics::path(&snapshot.root, base),
                 diagnostics::count(&problems)
             );
             Err(Failure::plain(message))
@@ -222,20 +229,48 @@ pub fn loaded(snapshot: &Snapshot, base: Option<&Path>) -> Result<Loaded, Failur
     }
 }
 
-/// The directory of a location, as it was named.
-fn named(location: &Location) -> Option<PathBuf> {
-    match location {
-        Location::Directory(path) => Some(path.clone()),
-        Location::Git(_) => None,
-    }
+/// A configuration on this machine.
+#[derive(Debug)]
+pub struct Found {
+    /// The top of the clone that holds it; without a clone, the directory itself.
+    pub top: PathBuf,
+    /// The directory that was named, or that of the file that was.
+    pub folder: PathBuf,
+    /// Path of the root file below `top`.
+    pub root: String,
 }
 
-/// A file as the directory that holds it, and its name there.
-fn split(path: &Path) -> (Location, String) {
-    let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    (Location::Directory(folder.to_path_buf()), name.into_owned())
+impl Found {
+    /// Finds what `path` names: a directory, in which the root file is `file`, or a root file.
+    pub fn at(path: &Path, file: Option<&str>) -> Result<Self, Failure> {
+        if !path.exists() {
+            let mut failure = Failure::plain(format!("cannot read \"{}\"", path.display()));
+            failure.causes = vec!["there is no such file or directory".to_owned()];
+            return Err(failure);
+        }
+        let name = path.file_name().filter(|_| !path.is_dir());
+        let (folder, own) = match name {
+            Some(name) => (path.parent().unwrap_or(path), name.to_string_lossy()),
+            None => (path, FILE.into()),
+        };
+        let folder = if folder.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            folder
+        };
+        let (top, below) = repo::top_of(folder)
+            .map_err(|error| Failure::new(format!("cannot read \"{}\"", path.display()), &error))?;
+        let root = below.join(file.unwrap_or(&own));
+        Ok(Self {
+            folder: top.join(&below),
+            root: root.to_string_lossy().into_owned(),
+            top,
+        })
+    }
+
+    pub fn location(&self) -> Location {
+        Location::Directory(self.top.clone())
+    }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the shape that the parser wants")]

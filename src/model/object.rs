@@ -67,6 +67,9 @@ pub struct Desired {
     pub place: Place,
     /// For a Task: what identifies its run.
     pub run: Option<RunDigest>,
+    /// For a Workspace: whether its `repo` is not written, and stands for the repository that the
+    /// configuration is in. Which of that repository's URLs it is then does not matter.
+    pub own_repository: bool,
 }
 
 /// All objects of one configuration.

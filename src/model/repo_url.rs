@@ -171,9 +171,9 @@ impl RepoUrl {
         let path = self.repository();
         match self.scheme {
             Scheme::File => format!("/{path}"),
-            Scheme::Https | Scheme::Http | Scheme::Git | Scheme::Ssh | Scheme::Scp => {
-                format!("{}/{path}", self.authority())
-            }
+            Scheme::Https | Scheme::Http => format!("{}/{path}", self.authority()),
+            // The port of another protocol says nothing about which server it is.
+            Scheme::Git | Scheme::Ssh | Scheme::Scp => format!("{}/{path}", self.host),
         }
     }
 

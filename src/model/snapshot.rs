@@ -26,6 +26,11 @@ impl RepoPath {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The directory that the path leads through: empty at the top of the repository.
+    pub fn folder(&self) -> &str {
+        self.0.rsplit_once('/').map_or("", |(folder, _)| folder)
+    }
 }
 
 impl fmt::Display for RepoPath {

@@ -16,13 +16,16 @@ const SPECIAL: [char; 5] = ['*', '?', '[', '{', '\\'];
 #[derive(Debug)]
 pub(super) struct Pattern {
     pub(super) text: String,
-    /// The directories before the first part that is a pattern.
+    /// The directories before the first part that is a pattern, from the top of the repository.
     base: Vec<String>,
+    /// Where the pattern begins: the path of the including file without its name.
+    folder: String,
     matcher: GlobMatcher,
 }
 
 impl Pattern {
-    pub(super) fn parse(text: &str) -> Result<Self, Error> {
+    /// A pattern of the file `root`: it begins at that file's directory.
+    pub(super) fn parse(text: &str, root: &RepoPath) -> Result<Self, Error> {
         let parts = || text.split('/');
         let refused = if text.starts_with('/') {
             Some("an absolute path")
@@ -53,14 +56,16 @@ impl Pattern {
             .backslash_escape(true)
             .build();
         let glob = glob.map_err(|error| invalid(error.kind().to_string()))?;
-        let plain = parts().take_while(|part| !part.contains(SPECIAL));
-        let mut base: Vec<String> = plain.map(str::to_owned).collect();
-        if base.len() == parts().count() {
-            base.pop();
+        let mut plain: Vec<&str> = parts().take_while(|part| !part.contains(SPECIAL)).collect();
+        if plain.len() == parts().count() {
+            plain.pop();
         }
+        let folder = root.folder();
+        let base = parts_of(folder);
         Ok(Self {
             text: text.to_owned(),
-            base,
+            base: base.chain(plain).map(str::to_owned).collect(),
+            folder: folder.to_owned(),
             matcher: glob.compile_matcher(),
         })
     }
@@ -71,14 +76,20 @@ impl Pattern {
     }
 
     pub(super) fn matches(&self, path: &RepoPath) -> bool {
-        self.matcher.is_match(path.as_str())
+        let below = path.as_str().strip_prefix(&self.folder);
+        below.is_some_and(|it| self.matcher.is_match(it.trim_start_matches('/')))
     }
 
-    /// Whether paths may match at any depth below the base.
+    /// How many names a matching path has at most; nothing if there is no such bound.
     pub(super) fn depth(&self) -> Option<usize> {
         (!self.text.contains("**") && !self.text.contains('{'))
-            .then(|| self.text.split('/').count())
+            .then(|| parts_of(&self.folder).count() + self.text.split('/').count())
     }
+}
+
+/// The names in the path of a directory; none for the top.
+fn parts_of(folder: &str) -> impl Iterator<Item = &str> {
+    folder.split('/').filter(|part| !part.is_empty())
 }
 
 /// Whether a name is that of git's own directory, also on file systems that ignore case.
@@ -92,8 +103,9 @@ mod tests {
 
     #[test]
     fn matching() {
+        let top = RepoPath::parse("axon.yaml").unwrap();
         let check = |pattern: &str, base: &[&str], yes: &[&str], no: &[&str]| {
-            let pattern = Pattern::parse(pattern).unwrap();
+            let pattern = Pattern::parse(pattern, &top).unwrap();
             assert_eq!(pattern.base(), base);
             for path in yes {
                 assert!(pattern.matches(&RepoPath::parse(path).unwrap()), "{path}");
@@ -119,7 +131,19 @@ mod tests {
     }
 
     #[test]
+    fn a_pattern_begins_where_its_file_is() {
+        let root = RepoPath::parse("deploy/axon.yaml").unwrap();
+        let pattern = Pattern::parse("agents/*.yaml", &root).unwrap();
+        assert_eq!(pattern.base(), ["deploy", "agents"]);
+        assert_eq!(pattern.depth(), Some(3));
+        let matches = |path: &str| pattern.matches(&RepoPath::parse(path).unwrap());
+        assert!(matches("deploy/agents/a.yaml"));
+        assert!(!matches("agents/a.yaml") && !matches("deploy/x/agents/a.yaml"));
+    }
+
+    #[test]
     fn refused() {
+        let top = RepoPath::parse("axon.yaml").unwrap();
         for pattern in [
             "/etc/passwd",
             "../x",
@@ -128,13 +152,19 @@ mod tests {
             "a/.GIT/x",
         ] {
             assert!(
-                matches!(Pattern::parse(pattern), Err(Error::RefusedPath { .. })),
+                matches!(
+                    Pattern::parse(pattern, &top),
+                    Err(Error::RefusedPath { .. })
+                ),
                 "{pattern}"
             );
         }
         for pattern in ["", "a//b", "./a", "a[", &"x".repeat(600)] {
             assert!(
-                matches!(Pattern::parse(pattern), Err(Error::InvalidPattern { .. })),
+                matches!(
+                    Pattern::parse(pattern, &top),
+                    Err(Error::InvalidPattern { .. })
+                ),
                 "{pattern}"
             );
         }

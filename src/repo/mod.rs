@@ -42,6 +42,7 @@ pub use error::Error;
 pub use error::ErrorKind;
 pub use location::InvalidLocation;
 pub use location::Location;
+pub use origin::top_of;
 pub use reference::InvalidReference;
 pub use reference::Reference;
 pub use signature::AllowedSigners;

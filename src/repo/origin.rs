@@ -1,10 +1,23 @@
 //! Which repository a directory is a clone of.
 
 use std::path::Path;
+use std::path::PathBuf;
 
 use super::remote;
 use crate::model::RepoUrl;
 use crate::model::snapshot::Source;
+
+/// The top of the clone that holds `dir`, and the path of `dir` below it (empty at the top). A
+/// directory that no clone holds is its own top.
+pub fn top_of(dir: &Path) -> std::io::Result<(PathBuf, PathBuf)> {
+    let dir = dir.canonicalize()?;
+    let top = dir
+        .ancestors()
+        .find(|it| it.join(".git").exists())
+        .unwrap_or(&dir);
+    let below = dir.strip_prefix(top).unwrap_or(Path::new(""));
+    Ok((top.to_path_buf(), below.to_path_buf()))
+}
 
 /// The source of a directory: its `origin`, else its name.
 pub(super) fn of_directory(dir: &Path) -> Source {

@@ -54,7 +54,7 @@ pub(super) fn take(
     }
     let mut unmatched = Vec::new();
     for pattern in patterns {
-        let pattern = Pattern::parse(&pattern)?;
+        let pattern = Pattern::parse(&pattern, &root)?;
         if !walk.find(&pattern)? {
             unmatched.push(pattern.text);
         }

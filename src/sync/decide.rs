@@ -1,5 +1,6 @@
 //! Compares the configuration with the cluster. Pure: the same input gives the same steps.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
@@ -8,6 +9,7 @@ use crate::cluster::Object;
 use crate::model::Desired;
 use crate::model::Key;
 use crate::model::Kind;
+use crate::model::RepoUrl;
 use crate::model::object::DesiredSet;
 use crate::model::plan::Action;
 use crate::model::plan::Blocked;
@@ -117,6 +119,7 @@ fn present(
         Standing::Adoptable if options.force_conflicts => Claim::AdoptByForce,
         Standing::Adoptable => Claim::Adopt,
     };
+    let desired = &as_it_is(desired, object);
     let manifest = mark(desired, identity);
     let manager = identity.manager();
     let inherits = inherited(object, claim, identity, options);
@@ -159,6 +162,26 @@ fn present(
         changes,
         claim,
         inherits,
+    }
+}
+
+/// `desired`, where a Workspace stands for the repository that the configuration is in, with the URL
+/// of it that is there already: a clone and a sync may name the same repository by two URLs.
+fn as_it_is<'a>(desired: &'a Desired, object: &Object) -> Cow<'a, Desired> {
+    let canonical = |url: &str| RepoUrl::parse(url).ok().map(|it| it.canonical());
+    let wanted = desired.manifest["spec"]["repo"].as_str();
+    match (wanted, object.text("/spec/repo")) {
+        (Some(wanted), Some(live))
+            if desired.own_repository
+                && wanted != live
+                && canonical(wanted).is_some()
+                && canonical(wanted) == canonical(live) =>
+        {
+            let mut same = desired.clone();
+            same.manifest["spec"]["repo"] = live.into();
+            Cow::Owned(same)
+        }
+        (Some(_) | None, Some(_) | None) => Cow::Borrowed(desired),
     }
 }
 

@@ -16,6 +16,7 @@ mod dev;
 mod generated;
 mod git_server;
 mod hooks;
+mod identity;
 mod inspect;
 mod kubectl;
 mod load_laws;

@@ -57,7 +57,7 @@ fn what_cannot_be_read_exits_1_with_place_and_cause() {
     check(
         &["plan", "nowhere"],
         1,
-        &["error: cannot use \"nowhere\"", "caused by"],
+        &["error: cannot read \"nowhere\"", "caused by"],
     );
     check(
         &["plan", "--path", "other.yaml"],

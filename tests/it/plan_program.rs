@@ -351,7 +351,7 @@ async fn differences_have_exit_codes(context: Context) {
     place.axon(&["diff", "nowhere"], 2).await;
     place.axon(&["diff", "--nonsense"], 64).await;
     let (_, err) = place.axon(&["plan", "nowhere"], 1).await;
-    holds(&err, &["cannot use \"nowhere\""]);
+    holds(&err, &["cannot read \"nowhere\""]);
 
     // Four of five objects would go: the plan is shown, and nothing is saved.
     place.write(&config(

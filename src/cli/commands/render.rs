@@ -36,7 +36,7 @@ pub async fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
     {
         let message = format!(
             "namespace \"{asked}\" is asked for, and \"{}\" declares \"{declared}\"",
-            source.snapshot.root
+            source.name()
         );
         return Err(Failure::plain(message).hint("leave out one of the two"));
     }

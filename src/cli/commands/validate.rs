@@ -8,6 +8,7 @@ use clap::ValueEnum;
 
 use crate::cli::diagnostics;
 use crate::cli::exit::Exit;
+use crate::cli::source::Found;
 use crate::cli::ui;
 use crate::cli::ui::Failure;
 use crate::model::Code;
@@ -19,14 +20,11 @@ use crate::model::object::DesiredSet;
 use crate::model::problem::Place;
 use crate::model::problem::Severity;
 use crate::repo::Access;
-use crate::repo::Location;
 use crate::repo::Reference;
 use crate::repo::Repository;
 use crate::sync::load::includes;
 use crate::sync::load::load;
 
-/// Name of the configuration file in a directory.
-const FILE: &str = "axon.yaml";
 /// Stands for a directory's repository where that has no address: `axon dev` works on it all the
 /// same. Nothing is ever made of it.
 const NO_ADDRESS: &str = "file:///here";
@@ -107,7 +105,10 @@ fn print(
 
 /// Tells, in the format that was asked for, that the files cannot be read at all.
 fn unreadable(options: &Options, failure: Failure) -> Result<Exit, Failure> {
-    let (base, file) = split(&options.path);
+    let (base, file) = match Found::at(&options.path, None) {
+        Ok(found) => (Some(found.top), found.root),
+        Err(_) => (None, options.path.display().to_string()),
+    };
     let Ok(file) = RepoPath::parse(&file) else {
         return Err(failure);
     };
@@ -128,10 +129,10 @@ fn unreadable(options: &Options, failure: Failure) -> Result<Exit, Failure> {
     }];
     match options.output {
         Format::Text => {}
-        Format::Github => ui::out(diagnostics::github::text(&told, Some(&base))),
+        Format::Github => ui::out(diagnostics::github::text(&told, base.as_deref())),
         Format::Json | Format::Sarif => {
             let name = options.path.display().to_string();
-            print(options.output, &name, None, &told, Some(&base));
+            print(options.output, &name, None, &told, base.as_deref());
             return Ok(Exit::Error);
         }
     }
@@ -164,26 +165,23 @@ impl Source {
         let tried = |error: &dyn std::error::Error| {
             Failure::new(format!("cannot read \"{}\"", path.display()), error)
         };
-        let (base, file) = split(path);
-        let root = RepoPath::parse(&file).map_err(|error| tried(&error))?;
-        let location = Location::Directory(base.clone());
-        let repository =
-            Repository::open(&location, Access::default()).map_err(|error| tried(&error))?;
+        let found = Found::at(path, None)?;
+        let root = RepoPath::parse(&found.root).map_err(|error| tried(&error))?;
+        let repository = Repository::open(&found.location(), Access::default())
+            .map_err(|error| tried(&error))?;
         let tip = repository.resolve(&Reference::default()).await;
         let tip = tip.map_err(|error| tried(&error))?;
         let snapshot = repository.snapshot(&tip, &root, includes).await;
         let snapshot = snapshot.map_err(|error| tried(&error))?;
-        Ok(Self { snapshot, base })
+        Ok(Self {
+            snapshot,
+            base: found.top,
+        })
     }
 
-    fn name(&self) -> String {
-        if self.base == Path::new(".") {
-            return self.snapshot.root.to_string();
-        }
-        self.base
-            .join(self.snapshot.root.as_str())
-            .display()
-            .to_string()
+    /// Where the root file is, as seen from here.
+    pub(super) fn name(&self) -> String {
+        diagnostics::path(&self.snapshot.root, Some(&self.base))
     }
 
     /// Prints why it was refused, and says how often.
@@ -198,17 +196,5 @@ impl Source {
             self.name(),
             diagnostics::count(told)
         ))
-    }
-}
-
-/// A directory, and the configuration file in it.
-fn split(path: &Path) -> (PathBuf, String) {
-    match path.file_name() {
-        Some(name) if !path.is_dir() => {
-            let base = path.parent().filter(|it| !it.as_os_str().is_empty());
-            let base = base.unwrap_or(Path::new("."));
-            (base.to_owned(), name.to_string_lossy().into_owned())
-        }
-        Some(_) | None => (path.to_owned(), FILE.to_owned()),
     }
 }

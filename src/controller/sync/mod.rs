@@ -57,7 +57,7 @@ pub struct Sync {
 pub enum Trigger {
     /// The time.
     Every(Duration),
-    /// A change of the files in this directory.
+    /// A change of the files in this directory, the top of what is read.
     Changes(PathBuf),
 }
 
@@ -139,7 +139,7 @@ impl Sync {
         ask: impl AsyncFn(&Plan) -> bool,
         stop: &CancellationToken,
     ) -> Result<(), Error> {
-        let mut trigger = Watch::new(trigger)?;
+        let mut trigger = Watch::new(trigger, &self.root)?;
         let mut settled: Option<Digest> = None;
         let mut pause = RETRY.0;
         loop {
@@ -275,10 +275,12 @@ enum Watch {
 }
 
 impl Watch {
-    fn new(trigger: Trigger) -> Result<Self, Error> {
+    fn new(trigger: Trigger, root: &RepoPath) -> Result<Self, Error> {
         match trigger {
             Trigger::Every(interval) => Ok(Self::Every(interval)),
-            Trigger::Changes(root) => Folders::new(&root).map(Self::Changes).map_err(Error::Watch),
+            Trigger::Changes(top) => Folders::new(&top, root)
+                .map(Self::Changes)
+                .map_err(Error::Watch),
         }
     }
 

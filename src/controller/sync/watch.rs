@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio::time::timeout_at;
 
+use crate::model::RepoPath;
 use crate::model::Snapshot;
 use crate::sync::load;
 
@@ -23,14 +24,15 @@ const LONGEST: Duration = Duration::from_secs(2);
 /// Watches the folders that hold the files of a configuration, and no other: a repository may hold
 /// more folders than the kernel has watches for.
 pub(super) struct Folders {
-    root: PathBuf,
+    top: PathBuf,
     watcher: RecommendedWatcher,
     watched: BTreeSet<PathBuf>,
     changes: mpsc::Receiver<()>,
 }
 
 impl Folders {
-    pub(super) fn new(root: &Path) -> Result<Self, notify::Error> {
+    /// Begins with the folder of the root file, whose path below `top` is `root`.
+    pub(super) fn new(top: &Path, root: &RepoPath) -> Result<Self, notify::Error> {
         // One pending change is as good as many.
         let (sender, changes) = mpsc::channel(1);
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
@@ -40,12 +42,12 @@ impl Folders {
             }
         })?;
         let mut folders = Self {
-            root: root.to_path_buf(),
+            top: top.to_path_buf(),
             watcher,
             watched: BTreeSet::new(),
             changes,
         };
-        folders.add(PathBuf::new())?;
+        folders.add(PathBuf::from(root.folder()))?;
         Ok(folders)
     }
 
@@ -54,16 +56,13 @@ impl Folders {
         let files = snapshot
             .files
             .iter()
-            .map(|file| file.path.as_str().to_owned());
-        let patterns = snapshot
-            .files
-            .first()
-            .into_iter()
-            .flat_map(|root| load::includes(&root.bytes));
-        let wanted: BTreeSet<PathBuf> = files
-            .chain(patterns)
-            .map(|path| literal_folder(&path))
-            .collect();
+            .map(|file| PathBuf::from(file.path.folder()));
+        let patterns = snapshot.files.first().into_iter().flat_map(|root| {
+            let folder = Path::new(root.path.folder());
+            let patterns = load::includes(&root.bytes).into_iter();
+            patterns.map(|it| folder.join(literal_folder(&it)))
+        });
+        let wanted: BTreeSet<PathBuf> = files.chain(patterns).collect();
         for folder in wanted.difference(&self.watched.clone()) {
             // A folder that is not there yet appears in one that is watched.
             if let Err(error) = self.add(folder.clone()) {
@@ -87,7 +86,7 @@ impl Folders {
 
     fn add(&mut self, folder: PathBuf) -> Result<(), notify::Error> {
         self.watcher
-            .watch(&self.root.join(&folder), RecursiveMode::NonRecursive)?;
+            .watch(&self.top.join(&folder), RecursiveMode::NonRecursive)?;
         self.watched.insert(folder);
         Ok(())
     }

@@ -58,6 +58,7 @@ fn desired(text: &str, spec: &Value) -> Desired {
         },
         run: (key.kind == Kind::Task).then(|| RunDigest::of(spec, 0)),
         key,
+        own_repository: false,
     }
 }
 

@@ -132,7 +132,8 @@ fn workspace(
     report: &mut Report<'_>,
 ) {
     spec.retain(|field| field.key != "repo" || !matches!(field.value.value, Value::Null));
-    if !spec.iter().any(|field| field.key == "repo") {
+    let own_repository = !spec.iter().any(|field| field.key == "repo");
+    if own_repository {
         let repo = if let Some(url) = objects.source_url() {
             Node::text(entry.mark, url)
         } else {
@@ -150,6 +151,7 @@ fn workspace(
         spec: map(entry.mark, spec),
         rerun: None,
         holder: holder(entry),
+        own_repository,
     };
     objects.declare(&draft, report);
 }
@@ -185,6 +187,7 @@ pub(super) fn spawner(
         spec: map(entry.mark, spec),
         rerun: None,
         holder,
+        own_repository: false,
     };
     objects.declare(&draft, report);
 }
@@ -234,6 +237,7 @@ pub(super) fn task(
         spec: map(entry.mark, spec),
         rerun,
         holder,
+        own_repository: false,
     };
     objects.declare(&draft, report);
 }

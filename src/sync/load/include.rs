@@ -41,7 +41,7 @@ pub(super) fn check(documents: &[Node], unmatched: &[String], report: &mut Repor
             );
         } else if unmatched.iter().any(|other| other == pattern) {
             let message = format!("no file matches \"{pattern}\"");
-            let hint = "paths begin at the root of the repository".to_owned();
+            let hint = "paths begin at the directory of this file".to_owned();
             report.error_with(Code::InvalidInclude, node.mark, message, Some(hint));
         }
     }

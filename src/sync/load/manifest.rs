@@ -56,6 +56,7 @@ pub(super) fn declare(
             mark: document.entry("spec").map_or(spec.mark, |it| it.mark),
             is_entry: false,
         },
+        own_repository: false,
     };
     objects.declare(&draft, report);
 }

@@ -40,6 +40,8 @@ pub(super) struct Draft<'d> {
     pub(super) spec: Node,
     pub(super) rerun: Option<Rerun>,
     pub(super) holder: Holder<'d>,
+    /// See [`Desired::own_repository`].
+    pub(super) own_repository: bool,
 }
 
 /// The number that is raised to run a Task again.
@@ -178,6 +180,7 @@ impl<'a> Objects<'a> {
             place: report.place(mark),
             run,
             key: key.clone(),
+            own_repository: draft.own_repository,
         };
         self.declared.insert(key, (desired, mark));
     }

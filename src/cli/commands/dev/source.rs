@@ -21,7 +21,7 @@ const NAMESPACE: &str = "default";
 
 /// The directory, where the source is one.
 pub(super) fn folder(source: &Source) -> Option<&Path> {
-    source.repository.directory()
+    source.folder.as_deref()
 }
 
 /// Where the embedded cluster keeps its state: absolute, because containers have directories of
@@ -34,9 +34,9 @@ pub(super) fn state_dir(source: &Source) -> Result<PathBuf, Failure> {
 
 /// What makes the loop look again; nothing with `--once`.
 pub(super) fn trigger(source: &Source, options: &Options) -> Option<Trigger> {
-    match folder(source) {
+    match source.repository.directory() {
         _ if options.once => None,
-        Some(folder) => Some(Trigger::Changes(folder.to_path_buf())),
+        Some(top) => Some(Trigger::Changes(top.to_path_buf())),
         None => Some(Trigger::Every(options.interval.get())),
     }
 }

@@ -172,6 +172,7 @@ fn open(
         repository,
         reference,
         base: None,
+        folder: None,
         root,
     })
 }

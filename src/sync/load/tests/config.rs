@@ -556,6 +556,6 @@ fn include_patterns() {
 6:21 \"../b.yaml\" is not a path inside the repository
 6:32 \"/c\" is not a path inside the repository
 6:36 \"d/[\" is not a pattern: unclosed character class; missing ']'
-6:43 no file matches \"e.yaml\" (paths begin at the root of the repository)"
+6:43 no file matches \"e.yaml\" (paths begin at the directory of this file)"
     );
 }

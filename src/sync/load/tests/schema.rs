@@ -29,7 +29,7 @@ tasks:
   a: {prompt: x, whatever: 1}
 ",
         "\
-2:18 unknown key \"whatever\" (known here: \"branch\", \"credentials\", \"image\", \"metadata\", \"model\", \"podOverrides\", \"prompt\", \"rerun\", \"ttlSecondsAfterFinished\", \"type\", \"workspace\")
+2:18 unknown key \"whatever\" (known here: \"branch\", \"cancelled\", \"credentials\", \"dependsOn\", \"image\", \"metadata\", \"model\", \"podOverrides\", \"prompt\", \"promptSyntax\", \"rerun\", \"retry\", …)
 ",
     );
     check_config(

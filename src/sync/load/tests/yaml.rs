@@ -160,7 +160,7 @@ tasks:
   a: {prompt: x, ? : y}
 ",
         "\
-2:20 unknown key \"~\" (known here: \"branch\", \"credentials\", \"image\", \"metadata\", \"model\", \"podOverrides\", \"prompt\", \"rerun\", \"ttlSecondsAfterFinished\", \"type\", \"workspace\")
+2:20 unknown key \"~\" (known here: \"branch\", \"cancelled\", \"credentials\", \"dependsOn\", \"image\", \"metadata\", \"model\", \"podOverrides\", \"prompt\", \"promptSyntax\", \"rerun\", \"retry\", …)
 ",
     );
 }
