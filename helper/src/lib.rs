@@ -9,6 +9,7 @@ mod git_state;
 mod mask;
 mod options;
 mod outcome;
+mod plain;
 mod process;
 mod prompt;
 pub mod report;

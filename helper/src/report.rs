@@ -12,6 +12,8 @@ use std::path::Path;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::plain::is_invisible;
+
 /// The kubelet keeps this much of a termination message.
 pub const MAX_BYTES: usize = 4096;
 /// Longest message; leaves three quarters of the report to outputs.
@@ -297,11 +299,6 @@ fn clean(text: &str, max: usize) -> String {
         out.push(c);
     }
     out
-}
-
-/// Characters that change the direction of text or take no room.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200c}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 #[cfg(test)]

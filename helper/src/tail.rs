@@ -1,5 +1,7 @@
 //! The last lines of a stream, for a message about a failure.
 
+use crate::plain::plain;
+
 /// How much of the end is kept.
 const KEPT: usize = 2048;
 
@@ -47,22 +49,6 @@ impl Tail {
         kept.reverse();
         kept.join("\n")
     }
-}
-
-/// `text` without terminal control sequences.
-fn plain(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        if c != '\u{1b}' {
-            out.push(if c == '\t' { ' ' } else { c });
-        } else if chars.next_if_eq(&'[').is_some() {
-            // Parameters, up to and with the letter that ends them.
-            let _ = chars.by_ref().find(|c| ('@'..='~').contains(c));
-        }
-    }
-    out.retain(|c| c == '\n' || !c.is_control());
-    out
 }
 
 #[cfg(test)]

@@ -1,5 +1,144 @@
 //! What agents print about their own doing. Pure: bytes in, values out.
+//!
+//! How each agent's events look was learned from real runs; nothing in them is trusted. Memory is
+//! bounded whatever is printed, and what is no event passes by.
 
+mod calls;
+mod claude;
+mod codex;
+mod event;
+pub(crate) mod failure;
+mod gemini;
 mod kind;
+mod lines;
+mod opencode;
+mod told;
+mod turns;
+mod value;
 
+pub use event::Ended;
+pub use event::Event;
+pub use event::Failure;
+pub use event::FailureClass;
+pub use event::Summary;
 pub use kind::AgentKind;
+
+use serde_json::Value;
+
+use crate::plain::plain;
+use claude::Claude;
+use codex::Codex;
+use gemini::Gemini;
+use lines::Line;
+use lines::Lines;
+use opencode::OpenCode;
+use told::Told;
+
+/// Reads what one agent prints, as it comes.
+#[derive(Debug)]
+pub struct Stream {
+    lines: Lines,
+    reader: Reader,
+    summary: Summary,
+    /// Whether a run has begun whose end was not told.
+    open: bool,
+}
+
+#[derive(Debug)]
+enum Reader {
+    Claude(Claude),
+    Codex(Codex),
+    Gemini(Gemini),
+    OpenCode(OpenCode),
+    /// All it prints is plain.
+    None,
+}
+
+impl Stream {
+    pub fn new(kind: AgentKind) -> Self {
+        let reader = match kind {
+            AgentKind::ClaudeCode => Reader::Claude(Claude::default()),
+            AgentKind::Codex => Reader::Codex(Codex::default()),
+            AgentKind::Gemini => Reader::Gemini(Gemini::default()),
+            AgentKind::OpenCode => Reader::OpenCode(OpenCode::default()),
+            AgentKind::Cursor | AgentKind::Custom => Reader::None,
+        };
+        Self {
+            lines: Lines::default(),
+            reader,
+            summary: Summary::default(),
+            open: false,
+        }
+    }
+
+    /// Takes the next bytes, cut anywhere, and gives what they tell.
+    pub fn push(&mut self, bytes: &[u8], sink: &mut impl FnMut(Event)) {
+        let Self {
+            lines,
+            reader,
+            summary,
+            open,
+        } = self;
+        let mut told = Told {
+            summary,
+            open,
+            sink,
+        };
+        lines.push(bytes, |line| reader.read(&line, &mut told));
+    }
+
+    /// Nothing more comes. A run without a last event is told to be interrupted.
+    pub fn finish(&mut self, sink: &mut impl FnMut(Event)) {
+        let Self {
+            lines,
+            reader,
+            summary,
+            open,
+        } = self;
+        let mut told = Told {
+            summary,
+            open,
+            sink,
+        };
+        lines.finish(|line| reader.read(&line, &mut told));
+        if let Reader::Gemini(gemini) = reader {
+            gemini.finish(&mut told);
+        }
+        if *told.open {
+            told.end(Ended::Interrupted);
+        }
+    }
+
+    /// What was told so far.
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+}
+
+impl Reader {
+    fn read(&mut self, line: &Line<'_>, told: &mut Told<'_>) {
+        let bytes = match (line, &*self) {
+            (Line::Json(bytes), Self::None) | (Line::Plain(bytes), _) => {
+                return told.event(Event::Plain(plain(&String::from_utf8_lossy(bytes))));
+            }
+            (Line::Json(bytes), _) => bytes,
+        };
+        let text = String::from_utf8_lossy(bytes);
+        let known = match serde_json::from_str::<Value>(&text) {
+            Ok(value) => match self {
+                Self::Claude(claude) => claude.read(&value, told),
+                Self::Codex(codex) => codex.read(&value, told),
+                Self::Gemini(gemini) => gemini.read(&value, told),
+                Self::OpenCode(opencode) => opencode.read(&value, told),
+                Self::None => false,
+            },
+            Err(_) => false,
+        };
+        if !known {
+            told.event(Event::Plain(plain(&text)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
