@@ -5,6 +5,7 @@
 
 mod bounded;
 mod capture;
+mod codex_session;
 mod git_state;
 mod mask;
 mod options;
@@ -16,6 +17,7 @@ pub mod report;
 pub mod run;
 pub mod stream;
 mod tail;
+mod verdict;
 
 use std::ffi::OsStr;
 use std::ffi::OsString;

@@ -33,6 +33,8 @@ pub(crate) struct Options {
     pub(crate) termination_log: Option<PathBuf>,
     /// Names of the environment variables whose values are secret.
     pub(crate) mask: Vec<OsString>,
+    /// Directories of files whose contents are secret, now and when they change.
+    pub(crate) mask_dirs: Vec<PathBuf>,
     /// Host whose pull requests are outputs.
     pub(crate) url_host: Option<String>,
     /// From the first signal to SIGTERM.
@@ -72,6 +74,7 @@ impl Options {
                 "--results-file" => options.results_file = path(),
                 "--dependencies-file" => options.dependencies_file = path(),
                 "--termination-log" => options.termination_log = path(),
+                "--mask-dir" => options.mask_dirs.extend(path()),
                 "--mask" => options.mask.push(value),
                 "--url-host" => options.url_host = Some(value.to_string_lossy().into_owned()),
                 "--term-after" => options.term_after = seconds(&flag, &value)?,
@@ -98,6 +101,7 @@ impl Options {
             dependencies_file: None,
             termination_log: None,
             mask: Vec::new(),
+            mask_dirs: Vec::new(),
             url_host: None,
             term_after: TERM_AFTER,
             kill_after: KILL_AFTER,
@@ -135,12 +139,13 @@ mod tests {
     #[test]
     fn a_whole_line() {
         let options = parse(
-            "--agent opencode --prompt-file /axon/prompt --mask A --mask B --drain 0.5 -- /entry --prompt-file x",
+            "--agent opencode --prompt-file /axon/prompt --mask A --mask B --mask-dir /s --drain 0.5 -- /entry --prompt-file x",
         )
         .unwrap();
         assert_eq!(options.agent, AgentKind::OpenCode);
         assert_eq!(options.prompt_file, PathBuf::from("/axon/prompt"));
         assert_eq!(options.mask, ["A", "B"]);
+        assert_eq!(options.mask_dirs, [PathBuf::from("/s")]);
         assert_eq!(options.drain, Duration::from_millis(500));
         assert_eq!(options.command, ["/entry", "--prompt-file", "x"]);
     }

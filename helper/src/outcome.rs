@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
@@ -12,14 +13,21 @@ use nix::sys::signal::Signal;
 use crate::bounded;
 use crate::capture::Capture;
 use crate::capture::Captured;
+use crate::codex_session::CodexSession;
 use crate::git_state;
-use crate::mask::Secrets;
+use crate::mask::Current;
 use crate::options::Options;
 use crate::options::complain;
 use crate::process::End;
 use crate::report;
 use crate::report::Report;
+use crate::report::Usage;
+use crate::stream::AgentKind;
+use crate::stream::Event;
+use crate::stream::Stream;
+use crate::stream::price;
 use crate::tail::Tail;
+use crate::verdict;
 
 /// Largest results file that is read; a report holds far less.
 const MAX_RESULTS: u64 = 64 * 1024;
@@ -27,39 +35,64 @@ const MAX_RESULTS: u64 = 64 * 1024;
 const MAX_STDERR: usize = 800;
 
 /// What the readers of both streams have seen.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Shared(Mutex<Seen>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Seen {
+    /// What the agent says of itself, unmasked: a mask could spoil it.
+    stream: Stream,
     captured: Captured,
     /// One for each stream, once something came of it.
     captures: [Option<Capture>; 2],
     stderr: Tail,
 }
 
+/// A piece of what the agent prints.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Piece<'p> {
+    /// As it was printed.
+    pub(crate) raw: &'p [u8],
+    /// What may be shown by now, without secrets.
+    pub(crate) shown: &'p [u8],
+    /// Whether it is the last.
+    pub(crate) ended: bool,
+    pub(crate) is_stderr: bool,
+}
+
 impl Shared {
-    /// Takes masked output of one stream; whether it held something worth telling at once.
-    pub(crate) fn take(
-        &self,
-        bytes: &[u8],
-        ended: bool,
-        is_stderr: bool,
-        url_host: Option<&str>,
-    ) -> bool {
+    /// `model`: the one that the agent was asked to use.
+    pub(crate) fn new(kind: AgentKind, model: Option<&str>) -> Self {
+        Self(Mutex::new(Seen {
+            stream: Stream::new(kind).for_model(model),
+            captured: Captured::default(),
+            captures: [None, None],
+            stderr: Tail::default(),
+        }))
+    }
+
+    /// Takes output; whether it held something worth telling at once.
+    pub(crate) fn take(&self, piece: Piece<'_>, url_host: Option<&str>) -> bool {
         let mut seen = self.lock();
         let Seen {
+            stream,
             captured,
             captures,
             stderr,
         } = &mut *seen;
-        if is_stderr {
-            stderr.push(bytes);
+        let mut news = false;
+        if piece.is_stderr {
+            stderr.push(piece.shown);
+        } else {
+            stream.push(piece.raw, &mut |event| news |= is_news(&event));
+            if piece.ended {
+                stream.finish(&mut |_| {});
+            }
         }
         let capture =
-            captures[usize::from(is_stderr)].get_or_insert_with(|| Capture::new(url_host));
-        let news = capture.push(bytes, captured);
-        if ended {
+            captures[usize::from(piece.is_stderr)].get_or_insert_with(|| Capture::new(url_host));
+        news |= capture.push(piece.shown, captured);
+        if piece.ended {
             capture.finish(captured);
         }
         news
@@ -71,23 +104,32 @@ impl Shared {
     }
 }
 
+/// Whether the usage may have changed.
+fn is_news(event: &Event) -> bool {
+    match event {
+        Event::Usage(_) | Event::Ended(_) | Event::ToolResult { .. } => true,
+        Event::Begun { .. }
+        | Event::Text(_)
+        | Event::ToolCall { .. }
+        | Event::Retry { .. }
+        | Event::Warning(_)
+        | Event::Plain(_) => false,
+    }
+}
+
 /// Makes reports and writes them.
 #[derive(Debug)]
 pub(crate) struct Outcome<'r> {
-    options: &'r Options,
-    secrets: &'r Secrets,
-    shared: &'r Shared,
+    pub(crate) options: &'r Options,
+    pub(crate) current: &'r Current,
+    pub(crate) shared: &'r Shared,
+    /// Where Codex keeps its sessions.
+    pub(crate) codex_home: Option<PathBuf>,
+    pub(crate) codex_session: Mutex<CodexSession>,
+    pub(crate) model: Option<String>,
 }
 
-impl<'r> Outcome<'r> {
-    pub(crate) fn new(options: &'r Options, secrets: &'r Secrets, shared: &'r Shared) -> Self {
-        Self {
-            options,
-            secrets,
-            shared,
-        }
-    }
-
+impl Outcome<'_> {
     /// Writes what there is while the agent runs: whoever kills the helper too loses no more than
     /// what came after.
     pub(crate) fn tell_progress(&self) {
@@ -96,35 +138,29 @@ impl<'r> Outcome<'r> {
 
     /// Writes how it ended; gives the helper's exit code.
     pub(crate) fn finish(&self, end: End, stopped_by: Option<Signal>) -> i32 {
-        // An agent that was interrupted has not done its task, also if it calls that a success.
-        let code = match (end.code(), stopped_by) {
-            (0, Some(signal)) => 128 + signal as i32,
-            (code, _) => code,
-        };
-        let why = match (end, stopped_by) {
-            (End::Exited(0), None) => None,
-            (End::Exited(code), None) => Some(format!("the agent exited with {code}")),
-            (End::Signalled(signal), None) => Some(format!("the agent was killed by {signal}")),
-            (End::Exited(code), Some(asked)) => Some(format!(
-                "the agent was stopped by {asked} and exited with {code}"
-            )),
-            (End::Signalled(signal), Some(asked)) => Some(format!(
-                "the agent was stopped by {asked} and ended by {signal}"
-            )),
-        };
+        let ended = self.shared.lock().stream.summary().ended.clone();
+        let verdict = verdict::of(self.options.agent, end, stopped_by, ended.as_ref());
         let mut report = self.report();
-        report.exit_code = Some(code);
-        report.succeeded = code == 0;
-        report.message = why.map(|why| self.with_stderr(why));
+        report.exit_code = Some(verdict.code);
+        report.succeeded = verdict.code == 0;
+        report.message = verdict.why.map(|why| {
+            let why = self.current.secrets().mask(&why);
+            if verdict.see_stderr {
+                self.with_stderr(why)
+            } else {
+                why
+            }
+        });
         self.write(&report);
-        code
+        verdict.code
     }
 
     /// Writes why the agent could not be started; gives the helper's exit code.
     pub(crate) fn not_started(&self, error: &io::Error, code: i32) -> i32 {
         let program = self.options.command[0].display();
         let message = self
-            .secrets
+            .current
+            .secrets()
             .mask(&format!("cannot start {program}: {error}"));
         complain(&message);
         self.write(&Report {
@@ -156,6 +192,8 @@ impl<'r> Outcome<'r> {
             outputs.extend(state.branch.map(|branch| format!("branch: {branch}")));
             outputs.push(format!("commit: {}", state.commit));
         }
+        let usage = self.usage();
+        let secrets = self.current.secrets();
         let seen = self.shared.lock();
         for line in seen
             .captured
@@ -172,16 +210,31 @@ impl<'r> Outcome<'r> {
             .results_file
             .as_deref()
             .map_or_else(Default::default, results);
-        let masked = |text: String| self.secrets.mask(&text);
+        let masked = |text: String| secrets.mask(&text);
         Report {
             outputs: outputs.into_iter().map(masked).collect(),
             results: results
                 .into_iter()
                 .map(|(key, value)| (masked(key), masked(value)))
                 .collect(),
+            usage,
             cut: seen.captured.cut || more,
             ..Report::default()
         }
+    }
+
+    /// By the stream; where it does not tell yet, by the session file.
+    fn usage(&self) -> Option<Usage> {
+        let summary = self.shared.lock().stream.summary().clone();
+        let (Some(home), None) = (&self.codex_home, summary.usage) else {
+            return summary.usage;
+        };
+        let mut session = self
+            .codex_session
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let usage = session.usage(home, summary.session.as_deref()?)?;
+        Some(price::with_estimate(usage, self.model.as_deref()))
     }
 
     fn write(&self, report: &Report) {

@@ -6,9 +6,11 @@ use std::fs;
 use std::io;
 use std::io::Read;
 use std::io::Write;
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 use std::process::Child;
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::mpsc;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::SyncSender;
@@ -26,16 +28,18 @@ use signal_hook::consts::SIGQUIT;
 use signal_hook::consts::SIGTERM;
 use signal_hook::iterator::Signals;
 
+use crate::mask::Current;
 use crate::mask::Masker;
-use crate::mask::Secrets;
 use crate::options::Options;
 use crate::options::USAGE_EXIT;
 use crate::options::complain;
 use crate::outcome::Outcome;
+use crate::outcome::Piece;
 use crate::outcome::Shared;
 use crate::process::End;
 use crate::process::Group;
 use crate::prompt;
+use crate::stream::AgentKind;
 
 /// Exit code of a shell whose program is missing.
 const NOT_FOUND_EXIT: i32 = 127;
@@ -68,11 +72,20 @@ pub fn main(args: impl Iterator<Item = OsString>) -> i32 {
             return USAGE_EXIT;
         }
     };
-    let values: Vec<OsString> = options.mask.iter().filter_map(secret_value).collect();
-    let secrets = Arc::new(Secrets::new(values.iter().map(|value| value.as_bytes())));
-    let shared = Arc::new(Shared::default());
-    let outcome = Outcome::new(&options, &secrets, &shared);
-    match run(&options, &secrets, &shared, &outcome) {
+    let values = options.mask.iter().filter_map(secret_value);
+    let values = values.map(OsStringExt::into_vec).collect();
+    let current = Arc::new(Current::new(values, &options.mask_dirs));
+    let model = var("AXON_MODEL").and_then(|model| model.into_string().ok());
+    let shared = Arc::new(Shared::new(options.agent, model.as_deref()));
+    let outcome = Outcome {
+        options: &options,
+        current: &current,
+        shared: &shared,
+        codex_home: codex_home(&options),
+        codex_session: Mutex::default(),
+        model,
+    };
+    match run(&options, &current, &shared, &outcome) {
         Ok((end, stopped_by)) => outcome.finish(end, stopped_by),
         Err(error) => {
             let code = if error.kind() == io::ErrorKind::NotFound {
@@ -87,14 +100,14 @@ pub fn main(args: impl Iterator<Item = OsString>) -> i32 {
 
 fn run(
     options: &Options,
-    secrets: &Arc<Secrets>,
+    current: &Arc<Current>,
     shared: &Arc<Shared>,
     outcome: &Outcome<'_>,
 ) -> io::Result<(End, Option<Signal>)> {
     let (sender, events) = mpsc::sync_channel(QUEUE);
     listen(sender.clone())?;
     let (group, child) = start(options)?;
-    pass_on(child, options, secrets, shared, &sender);
+    pass_on(child, options, current, shared, &sender);
     let mut agent = Agent {
         group,
         end: None,
@@ -171,21 +184,39 @@ fn other_home(options: &Options) -> Option<OsString> {
     Some(home.clone().into_os_string())
 }
 
+/// Where Codex keeps its sessions, if it is the agent.
+fn codex_home(options: &Options) -> Option<PathBuf> {
+    if options.agent != AgentKind::Codex {
+        return None;
+    }
+    let named = var("CODEX_HOME").map(PathBuf::from);
+    named.or_else(|| {
+        let home = other_home(options).or_else(|| var("HOME"))?;
+        Some(PathBuf::from(home).join(".codex"))
+    })
+}
+
 /// Starts to read both streams of the agent.
 fn pass_on(
     mut child: Child,
     options: &Options,
-    secrets: &Arc<Secrets>,
+    current: &Arc<Current>,
     shared: &Arc<Shared>,
     events: &SyncSender<Event>,
 ) {
     let host = options.url_host.clone();
     let stream = |from: Box<dyn Read + Send>, to: Box<dyn Write + Send>, is_stderr: bool| {
-        let (secrets, shared) = (Arc::clone(secrets), Arc::clone(shared));
+        let (current, shared) = (Arc::clone(current), Arc::clone(shared));
         let (events, host) = (events.clone(), host.clone());
         thread::spawn(move || {
-            pump(from, to, &mut Masker::new(&secrets), |shown, ended| {
-                if shared.take(shown, ended, is_stderr, host.as_deref()) {
+            pump(from, to, &current, |raw, shown| {
+                let piece = Piece {
+                    raw,
+                    shown,
+                    ended: raw.is_empty(),
+                    is_stderr,
+                };
+                if shared.take(piece, host.as_deref()) {
                     // If the queue is full, someone will look soon anyway.
                     let _ = events.try_send(Event::Outputs);
                 }
@@ -200,14 +231,15 @@ fn pass_on(
     }
 }
 
-/// Reads a stream to its end, masks it, hands it to `look` and passes it on. A reader of ours that
-/// is gone does not stop the agent.
+/// Reads a stream to its end, masks it, hands it to `look` as it came and as it may be shown, and
+/// passes it on; at the end nothing has come. A reader of ours that is gone does not stop the agent.
 fn pump(
     mut from: impl Read,
     mut to: impl Write,
-    masker: &mut Masker<'_>,
-    mut look: impl FnMut(&[u8], bool),
+    current: &Current,
+    mut look: impl FnMut(&[u8], &[u8]),
 ) {
+    let mut masker = Masker::new(current.secrets());
     let mut chunk = vec![0; CHUNK];
     let mut shown = Vec::new();
     loop {
@@ -220,9 +252,10 @@ fn pump(
         if length == 0 {
             masker.finish(&mut shown);
         } else {
+            masker.renew(current.secrets());
             masker.push(&chunk[..length], &mut shown);
         }
-        look(&shown, length == 0);
+        look(&chunk[..length], &shown);
         let _ = to.write_all(&shown).and_then(|()| to.flush());
         if length == 0 {
             return;

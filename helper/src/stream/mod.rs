@@ -12,6 +12,7 @@ mod gemini;
 mod kind;
 mod lines;
 mod opencode;
+pub(crate) mod price;
 mod told;
 mod turns;
 mod value;
@@ -22,6 +23,8 @@ pub use event::Failure;
 pub use event::FailureClass;
 pub use event::Summary;
 pub use kind::AgentKind;
+
+pub(crate) use codex::tokens_of as codex_tokens;
 
 use serde_json::Value;
 
@@ -40,6 +43,8 @@ pub struct Stream {
     lines: Lines,
     reader: Reader,
     summary: Summary,
+    /// The model that was asked for.
+    asked: Option<String>,
     /// Whether a run has begun whose end was not told.
     open: bool,
 }
@@ -67,8 +72,17 @@ impl Stream {
             lines: Lines::default(),
             reader,
             summary: Summary::default(),
+            asked: None,
             open: false,
         }
+    }
+
+    /// The model that the agent was asked to use: by its price the cost is estimated where the
+    /// stream tells neither cost nor model.
+    #[must_use]
+    pub fn for_model(mut self, model: Option<&str>) -> Self {
+        self.asked = model.map(str::to_owned);
+        self
     }
 
     /// Takes the next bytes, cut anywhere, and gives what they tell.
@@ -77,10 +91,12 @@ impl Stream {
             lines,
             reader,
             summary,
+            asked,
             open,
         } = self;
         let mut told = Told {
             summary,
+            asked: asked.as_deref(),
             open,
             sink,
         };
@@ -93,10 +109,12 @@ impl Stream {
             lines,
             reader,
             summary,
+            asked,
             open,
         } = self;
         let mut told = Told {
             summary,
+            asked: asked.as_deref(),
             open,
             sink,
         };

@@ -8,10 +8,12 @@ use crate::stream::Event;
 use crate::stream::Failure;
 use crate::stream::FailureClass;
 use crate::stream::Summary;
+use crate::stream::price;
 
 /// Takes what one line told.
 pub(super) struct Told<'t> {
     pub(super) summary: &'t mut Summary,
+    pub(super) asked: Option<&'t str>,
     /// Whether a run has begun whose end was not told.
     pub(super) open: &'t mut bool,
     pub(super) sink: &'t mut dyn FnMut(Event),
@@ -61,6 +63,8 @@ impl Told<'_> {
     }
 
     pub(super) fn usage(&mut self, usage: Usage) {
+        let model = self.summary.model.as_deref().or(self.asked);
+        let usage = price::with_estimate(usage, model);
         if self.summary.usage != Some(usage) {
             self.summary.usage = Some(usage);
             self.event(Event::Usage(usage));

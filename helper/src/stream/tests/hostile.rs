@@ -113,7 +113,7 @@ fn spoiled_streams_do_no_harm() {
     let mut dice = Dice(7);
     for (kind, agent, case) in all {
         let bytes = fs::read(captures(agent).join(format!("{case}.jsonl"))).unwrap();
-        for _ in 0..200 {
+        for _ in 0..60 {
             let mut spoiled = bytes.clone();
             for _ in 0..=dice.roll(5) {
                 let at = dice.roll(spoiled.len());
