@@ -17,6 +17,7 @@ mod generated;
 mod git_server;
 mod hooks;
 mod identity;
+mod images;
 mod inspect;
 mod kubectl;
 mod load_laws;
