@@ -64,7 +64,7 @@ impl Shared {
     /// `model`: the one that the agent was asked to use.
     pub(crate) fn new(kind: AgentKind, model: Option<&str>) -> Self {
         Self(Mutex::new(Seen {
-            stream: Stream::new(kind).for_model(model),
+            stream: Stream::new(kind).for_model(model).only_own(),
             captured: Captured::default(),
             captures: [None, None],
             stderr: Tail::default(),

@@ -127,18 +127,22 @@ impl Group {
         }
     }
 
-    /// Kills what is left: the group, and whatever else became our child meanwhile.
+    /// Kills what is left: the group, and whatever else descends from us.
     pub(crate) fn kill_rest(&self) {
         self.signal(Signal::SIGKILL);
         let deadline = Instant::now() + GONE_WITHIN;
         loop {
+            if std::process::id() == 1 {
+                // Everything else in the container, at once: nobody can fork away from it.
+                let _ = signal::kill(Pid::from_raw(-1), Signal::SIGKILL);
+            }
             bury_all();
-            let children = children();
-            if children.is_empty() || Instant::now() > deadline {
+            let left = descendants();
+            if left.is_empty() || Instant::now() > deadline {
                 return;
             }
-            for child in children {
-                let _ = signal::kill(child, Signal::SIGKILL);
+            for process in left {
+                let _ = signal::kill(process, Signal::SIGKILL);
             }
             thread::sleep(LOOK_EVERY);
         }
@@ -182,18 +186,30 @@ fn bury_all() {
     }
 }
 
-/// The processes whose parent we are.
-fn children() -> Vec<Pid> {
-    let own = std::process::id().to_string();
+/// The processes that we started, those that they started, and so on.
+fn descendants() -> Vec<Pid> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
     };
-    let processes = entries.flatten().filter_map(|entry| {
-        let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
-        let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
-        // "PID (NAME) STATE PARENT …": the name may hold anything, the last ")" ends it.
-        let (_, rest) = stat.rsplit_once(") ")?;
-        (rest.split(' ').nth(1)? == own).then_some(Pid::from_raw(pid))
-    });
-    processes.collect()
+    let mut others: Vec<(u32, u32)> = entries
+        .flatten()
+        .filter_map(|entry| {
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+            // "PID (NAME) STATE PARENT …": the name may hold anything, the last ")" ends it.
+            let (_, rest) = stat.rsplit_once(") ")?;
+            Some((pid, rest.split(' ').nth(1)?.parse().ok()?))
+        })
+        .collect();
+    let mut found = vec![std::process::id()];
+    let mut at = 0;
+    while let Some(parent) = found.get(at).copied() {
+        let (children, rest) = others.into_iter().partition(|(_, of)| *of == parent);
+        others = rest;
+        let children: Vec<(u32, u32)> = children;
+        found.extend(children.iter().map(|(pid, _)| *pid));
+        at += 1;
+    }
+    let numbers = found[1..].iter().filter_map(|pid| i32::try_from(*pid).ok());
+    numbers.map(Pid::from_raw).collect()
 }

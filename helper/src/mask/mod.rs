@@ -5,8 +5,8 @@ mod forms;
 
 pub(crate) use current::Current;
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use forms::MIN_SECRET;
@@ -18,22 +18,39 @@ const MASK: &[u8] = b"***";
 #[derive(Debug, Default)]
 pub(crate) struct Secrets {
     /// By their first two bytes; the longest first, so that the first match is the longest.
-    patterns: HashMap<usize, Vec<Vec<u8>>>,
-    /// Whether some pattern begins with these two bytes, one bit for each pair.
-    heads: Vec<u64>,
+    patterns: BTreeMap<u16, Vec<Vec<u8>>>,
+    heads: Heads,
     longest: usize,
+}
+
+/// Whether some pattern begins with these two bytes, one bit for each pair: nearly every place of a
+/// text is dismissed by this alone.
+#[derive(Debug)]
+struct Heads(Box<[u64; 1 << 10]>);
+
+impl Default for Heads {
+    fn default() -> Self {
+        Self(Box::new([0; 1 << 10]))
+    }
+}
+
+impl Heads {
+    fn add(&mut self, head: u16) {
+        self.0[usize::from(head >> 6)] |= 1 << (head & 63);
+    }
+
+    fn has(&self, head: u16) -> bool {
+        self.0[usize::from(head >> 6)] & (1 << (head & 63)) != 0
+    }
 }
 
 impl Secrets {
     pub(crate) fn new<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let forms: BTreeSet<_> = values.into_iter().flat_map(forms::of).collect();
         let mut secrets = Self::default();
-        if !forms.is_empty() {
-            secrets.heads = vec![0; (1 << 16) / 64];
-        }
         for form in forms {
             let head = head(&form);
-            secrets.heads[head / 64] |= 1 << (head % 64);
+            secrets.heads.add(head);
             secrets.longest = secrets.longest.max(form.len());
             secrets.patterns.entry(head).or_default().push(form);
         }
@@ -55,8 +72,7 @@ impl Secrets {
     /// The patterns that begin as `rest` does, which has two bytes at least.
     fn beginning(&self, rest: &[u8]) -> &[Vec<u8>] {
         let head = head(rest);
-        let word = self.heads.get(head / 64).copied().unwrap_or(0);
-        if word & (1 << (head % 64)) == 0 {
+        if !self.heads.has(head) {
             return &[];
         }
         self.patterns.get(&head).map_or(&[], Vec::as_slice)
@@ -75,7 +91,7 @@ impl Secrets {
             [only] => self
                 .patterns
                 .keys()
-                .any(|head| head >> 8 == usize::from(*only)),
+                .any(|head| head.to_be_bytes()[0] == *only),
             rest => self
                 .beginning(rest)
                 .iter()
@@ -138,10 +154,9 @@ impl Masker {
         let bytes = &self.held;
         // Secrets may overlap: all that any of them covers is masked.
         let mut covered = self.masked;
-        for at in 0..until {
-            // `until` leaves out a last byte that could begin a secret, so only a harmless one has no
-            // second byte.
-            if at + 1 >= bytes.len() {
+        // `until` leaves out a last byte that could begin a secret: one without a second is harmless.
+        for (at, pair) in bytes.windows(2).enumerate().take(until) {
+            if !self.secrets.heads.has(head(pair)) {
                 continue;
             }
             if let Some(length) = self.secrets.match_at(&bytes[at..]) {
@@ -161,8 +176,8 @@ impl Masker {
 }
 
 /// The first two bytes as a number.
-fn head(bytes: &[u8]) -> usize {
-    usize::from(bytes[0]) << 8 | usize::from(bytes[1])
+fn head(bytes: &[u8]) -> u16 {
+    u16::from_be_bytes([bytes[0], bytes[1]])
 }
 
 #[cfg(test)]

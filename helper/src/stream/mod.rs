@@ -28,7 +28,6 @@ pub(crate) use codex::tokens_of as codex_tokens;
 
 use serde_json::Value;
 
-use crate::plain::plain;
 use claude::Claude;
 use codex::Codex;
 use gemini::Gemini;
@@ -43,6 +42,8 @@ pub struct Stream {
     lines: Lines,
     reader: Reader,
     summary: Summary,
+    /// Whether lines of others are passed over.
+    only_own: bool,
     /// The model that was asked for.
     asked: Option<String>,
     /// Whether a run has begun whose end was not told.
@@ -72,6 +73,7 @@ impl Stream {
             lines: Lines::default(),
             reader,
             summary: Summary::default(),
+            only_own: false,
             asked: None,
             open: false,
         }
@@ -85,17 +87,31 @@ impl Stream {
         self
     }
 
+    /// Gives no [`Event::Plain`]: they cost time where much is printed.
+    #[must_use]
+    pub fn only_own(self) -> Self {
+        Self {
+            only_own: true,
+            ..self
+        }
+    }
+
     /// Takes the next bytes, cut anywhere, and gives what they tell.
     pub fn push(&mut self, bytes: &[u8], sink: &mut impl FnMut(Event)) {
+        if self.only_own && matches!(self.reader, Reader::None) {
+            return;
+        }
         let Self {
             lines,
             reader,
             summary,
+            only_own,
             asked,
             open,
         } = self;
         let mut told = Told {
             summary,
+            only_own: *only_own,
             asked: asked.as_deref(),
             open,
             sink,
@@ -109,11 +125,13 @@ impl Stream {
             lines,
             reader,
             summary,
+            only_own,
             asked,
             open,
         } = self;
         let mut told = Told {
             summary,
+            only_own: *only_own,
             asked: asked.as_deref(),
             open,
             sink,
@@ -137,7 +155,7 @@ impl Reader {
     fn read(&mut self, line: &Line<'_>, told: &mut Told<'_>) {
         let bytes = match (line, &*self) {
             (Line::Json(bytes), Self::None) | (Line::Plain(bytes), _) => {
-                return told.event(Event::Plain(plain(&String::from_utf8_lossy(bytes))));
+                return told.plain(bytes);
             }
             (Line::Json(bytes), _) => bytes,
         };
@@ -153,7 +171,7 @@ impl Reader {
             Err(_) => false,
         };
         if !known {
-            told.event(Event::Plain(plain(&text)));
+            told.plain(bytes);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::plain::plain;
 use crate::report::Usage;
 use crate::stream::Ended;
 use crate::stream::Event;
@@ -13,6 +14,7 @@ use crate::stream::price;
 /// Takes what one line told.
 pub(super) struct Told<'t> {
     pub(super) summary: &'t mut Summary,
+    pub(super) only_own: bool,
     pub(super) asked: Option<&'t str>,
     /// Whether a run has begun whose end was not told.
     pub(super) open: &'t mut bool,
@@ -22,6 +24,13 @@ pub(super) struct Told<'t> {
 impl Told<'_> {
     pub(super) fn event(&mut self, event: Event) {
         (self.sink)(event);
+    }
+
+    /// A line of somebody else.
+    pub(super) fn plain(&mut self, line: &[u8]) {
+        if !self.only_own {
+            self.event(Event::Plain(plain(&String::from_utf8_lossy(line))));
+        }
     }
 
     /// The session has begun. Until its last event comes it counts as interrupted.
