@@ -6,6 +6,7 @@
 mod bounded;
 mod capture;
 mod codex_session;
+pub mod credential;
 mod git_state;
 mod mask;
 mod options;
@@ -15,6 +16,8 @@ mod process;
 mod prompt;
 pub mod report;
 pub mod run;
+pub mod secret_files;
+pub mod ssh;
 pub mod stream;
 mod tail;
 mod verdict;
@@ -39,8 +42,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
     match word.as_deref().and_then(OsStr::to_str) {
         Some("run") => run::main(args),
         Some(process::EXEC) => process::exec(args),
+        Some(credential::WORD) => credential::main(args),
+        Some(ssh::WORD) => ssh::main(args),
         _ => {
-            options::complain("the only command is \"run\"");
+            options::complain("the commands are \"run\", \"credential\" and \"ssh\"");
             options::USAGE_EXIT
         }
     }

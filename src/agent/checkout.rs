@@ -12,6 +12,11 @@ use std::path::Path;
 use axon_helper::report::Report;
 
 use super::clone;
+use super::clone::Cloned;
+use super::clone::Manner;
+use super::clone::Wanted;
+use super::git_config::Credentials;
+use super::git_config::Helper;
 use super::options;
 use super::options::Options;
 use crate::model::Secret;
@@ -74,6 +79,10 @@ fn run(options: &Options) -> Result<(), Error> {
         url,
         reference,
         branch,
+        depth,
+        submodules,
+        identity,
+        credentials_dir,
     } = options;
     for dir in [repo_dir, home, axon_dir] {
         fs::create_dir_all(dir).map_err(|error| written(dir, error))?;
@@ -83,21 +92,38 @@ fn run(options: &Options) -> Result<(), Error> {
     let Some(url) = url else {
         return Ok(());
     };
-    let token = var(GITHUB_TOKEN)
-        .and_then(|token| token.into_string().ok())
-        .filter(|token| !token.trim().is_empty());
-    let token = token.map(|token| Secret::new(token.trim()));
-    let wanted = clone::Wanted {
+    let wanted = Wanted {
         url: url.clone(),
         reference: reference.clone(),
         branch: branch.clone(),
+    };
+    let token = var(GITHUB_TOKEN)
+        .and_then(|token| token.into_string().ok())
+        .filter(|token| !token.trim().is_empty())
+        .map(|token| Secret::new(token.trim()));
+    let credentials = match credentials_dir {
+        Some(dir) => Some(Credentials::Dir(dir.clone())),
+        None => token.is_some().then_some(Credentials::Variable),
+    };
+    let manner = Manner {
+        depth: *depth,
+        submodules: *submodules,
+        identity: identity.clone(),
+        helper: credentials.map(|credentials| Helper {
+            program: axon_dir.join(axon_helper::NAME),
+            credentials,
+            url: url.clone(),
+        }),
         token,
     };
-    let cloned = clone::clone(wanted, repo_dir, clone::TIME_LIMIT);
-    let commit = cloned.map_err(|source| Error::Clone {
+    let cloned = clone::clone(wanted, manner, repo_dir, clone::TIME_LIMIT);
+    let Cloned { commit, skipped } = cloned.map_err(|source| Error::Clone {
         url: url.to_string(),
         source,
     })?;
+    for skipped in skipped {
+        say(&skipped.to_string());
+    }
     say(&format!("checked out \"{url}\" at {commit}"));
     write(&axon_dir.join("base"), format!("{commit}\n").as_bytes())
 }

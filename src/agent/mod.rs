@@ -5,8 +5,12 @@
 
 pub mod checkout;
 mod clone;
+mod credentials;
+mod fetch;
 mod git_config;
 mod options;
+mod submodules;
+mod worktree;
 
 use std::ffi::OsString;
 use std::path::Path;

@@ -216,6 +216,14 @@ impl RepoUrl {
         self.host == "localhost" || address.parse().is_ok_and(|it: IpAddr| it.is_loopback())
     }
 
+    /// Whether `other` is reached by the same protocol at the same port of the same host.
+    pub fn same_server(&self, other: &Self) -> bool {
+        let port = |url: &Self| url.port.or(url.scheme.default_port());
+        self.scheme.as_str() == other.scheme.as_str()
+            && self.host == other.host
+            && port(self) == port(other)
+    }
+
     /// Path without slashes around it and without `.git`.
     fn repository(&self) -> &str {
         let path = self.path.trim_matches('/');
@@ -350,6 +358,19 @@ mod tests {
             "localhost:8080/a/b/c"
         );
         assert_eq!(parsed("file:///srv/app.git").canonical(), "/srv/app");
+    }
+
+    #[test]
+    fn one_server() {
+        let check = |a: &str, b: &str, expected: bool| {
+            assert_eq!(parsed(a).same_server(&parsed(b)), expected, "{a} {b}");
+        };
+        check("https://h/a", "https://H:443/b", true);
+        check("git@h:a", "ssh://bob@h:22/b", true);
+        check("https://h/a", "http://h/a", false);
+        check("https://h/a", "https://h:8443/a", false);
+        check("https://h/a", "https://h.evil/a", false);
+        check("ssh://h/a", "https://h/a", false);
     }
 
     #[test]

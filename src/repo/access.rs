@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axon_helper::credential::TOKEN_USER;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -17,8 +18,8 @@ const SILENCE: Duration = Duration::from_secs(30);
 const DEADLINE: Duration = Duration::from_mins(5);
 /// Most bytes of one fetch: the newest commit of a large monorepo.
 const MAX_BYTES: u64 = 2 << 30;
-/// The user name that servers take a token with.
-const TOKEN_USER: &str = "x-access-token";
+/// Largest object that is taken: each is held in memory once, while its pack is indexed.
+pub(super) const MAX_OBJECT: u64 = 128 << 20;
 
 /// What is needed to read a repository.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub struct Access {
     pub deadline: Duration,
     /// Most bytes of one fetch.
     pub max_bytes: u64,
+    /// Most bytes of one object, as the settings of the repository that is fetched into have it.
+    pub max_object: u64,
 }
 
 impl Default for Access {
@@ -39,6 +42,7 @@ impl Default for Access {
             silence: SILENCE,
             deadline: DEADLINE,
             max_bytes: MAX_BYTES,
+            max_object: MAX_OBJECT,
         }
     }
 }

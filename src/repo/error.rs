@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::signature::Unverified;
-use super::store;
 use super::transport::Failure;
 use super::transport::Line;
 use crate::model::RepoPath;
@@ -132,7 +131,7 @@ impl Error {
         if error.is_resource_exhausted() {
             return Self::Excess {
                 url,
-                limit: format!("an object of {} bytes", store::MAX_OBJECT),
+                limit: format!("an object of {} bytes", line.max_object()),
             };
         }
         if NO_REPOSITORY.iter().any(|words| source.0.contains(words)) {

@@ -44,6 +44,9 @@ pub struct Fetch {
     pub tags: bool,
 }
 
+/// How servers say that they have no such commit, or none that may be asked for by its name.
+const UNKNOWN: [&str; 2] = ["not our ref", "not valid"];
+
 type Connection<'a, 'repo> = gix::remote::Connection<'a, 'a, 'repo, Box<dyn Transport + Send>>;
 
 impl Remote {
@@ -154,8 +157,8 @@ impl Remote {
 
     /// A server that does not have a commit says so in words of its own.
     fn refused(&self, error: Error, fetch: &Fetch) -> Error {
-        let unknown =
-            matches!(&error, Error::Unreachable { source, .. } if source.0.contains("not our ref"));
+        let unknown = matches!(&error, Error::Unreachable { source, .. }
+            if UNKNOWN.iter().any(|words| source.0.contains(words)));
         match fetch.specs.first().filter(|_| unknown) {
             Some(spec) => {
                 let wanted = spec
@@ -199,13 +202,20 @@ fn branch_name(found: &gix::protocol::handshake::Ref) -> Option<String> {
 }
 
 /// Some identity is needed for reference logs, though never asked for.
-pub(super) const SETTINGS: [&str; 2] = ["user.name=Axon", "user.email=axon@localhost"];
+const SETTINGS: [&str; 2] = ["user.name=Axon", "user.email=axon@localhost"];
 
 /// Settings for repositories of ours: nothing is taken from the user's or the system's.
 pub fn options() -> gix::open::Options {
     gix::open::Options::isolated()
         .with(gix::sec::Trust::Full)
         .config_overrides(SETTINGS)
+}
+
+/// The same for a repository that takes no object of more than so many bytes.
+pub fn limited(max_object: u64) -> gix::open::Options {
+    let limit = format!("gitoxide.objects.allocLimit={max_object}");
+    let settings = SETTINGS.map(str::to_owned).into_iter();
+    options().config_overrides(settings.chain([limit]))
 }
 
 /// Makes an empty repository.

@@ -9,6 +9,7 @@ use gix::ObjectId;
 
 use super::Error;
 use super::ErrorKind;
+use super::access::MAX_OBJECT;
 use super::error::Cause;
 use super::remote;
 use super::remote::Fetch;
@@ -23,8 +24,6 @@ const MAX_PACKS: usize = 32;
 const MAX_GROWTH: u64 = 64 << 20;
 /// After so many fetches in a row that failed it may be the repository that is broken.
 const MAX_FAILURES: u32 = 3;
-/// Largest object that is taken: each is held in memory once, while its pack is indexed.
-pub(super) const MAX_OBJECT: u64 = 128 << 20;
 /// Where the last fetched commit is kept.
 const FETCHED: &str = "refs/axon/fetched";
 
@@ -160,9 +159,7 @@ fn packs(dir: &Path) -> (usize, u64) {
 }
 
 fn options() -> gix::open::Options {
-    let limit = format!("gitoxide.objects.allocLimit={MAX_OBJECT}");
-    let settings = remote::SETTINGS.map(str::to_owned).into_iter();
-    remote::options().config_overrides(settings.chain([limit]))
+    remote::limited(MAX_OBJECT)
 }
 
 fn open(dir: &Path) -> Result<gix::Repository, gix::Error> {

@@ -29,6 +29,7 @@ mod runner;
 mod schema_agrees;
 mod server;
 mod spawner;
+mod ssh_server;
 mod supervise;
 mod sync;
 mod task;

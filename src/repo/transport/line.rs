@@ -70,6 +70,7 @@ struct Inner {
     silence: Duration,
     until: Option<Instant>,
     max_bytes: u64,
+    max_object: u64,
     bytes: AtomicU64,
     failure: Mutex<Option<Failure>>,
 }
@@ -82,6 +83,7 @@ impl Line {
             silence: access.silence,
             until: Instant::now().checked_add(access.deadline),
             max_bytes,
+            max_object: access.max_object,
             bytes: AtomicU64::new(0),
             failure: Mutex::default(),
         }))
@@ -89,6 +91,11 @@ impl Line {
 
     pub(super) fn silence(&self) -> Duration {
         self.0.silence
+    }
+
+    /// Most bytes of one object.
+    pub(in crate::repo) fn max_object(&self) -> u64 {
+        self.0.max_object
     }
 
     /// What ended it: the first thing that went wrong.

@@ -8,7 +8,7 @@ use std::io::Read;
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Child;
 use std::process::ChildStderr;
 use std::process::Command;
@@ -37,24 +37,6 @@ use crate::repo::scratch::Scratch;
 const MAX_TOLD: u64 = 16 << 10;
 /// How long the program may take to end after it has closed its output.
 const END: Duration = Duration::from_secs(5);
-/// Settings that hold for every connection.
-const SETTINGS: [&str; 14] = [
-    "StrictHostKeyChecking=yes",
-    "GlobalKnownHostsFile=/dev/null",
-    "UpdateHostKeys=no",
-    "CheckHostIP=no",
-    "VerifyHostKeyDNS=no",
-    "IdentitiesOnly=yes",
-    "IdentityAgent=none",
-    "PreferredAuthentications=publickey",
-    "BatchMode=yes",
-    "ControlPath=none",
-    "ClearAllForwardings=yes",
-    "PermitLocalCommand=no",
-    "LogLevel=ERROR",
-    "SendEnv=GIT_PROTOCOL",
-];
-
 pub(super) fn open(
     url: &RepoUrl,
     access: &Access,
@@ -88,24 +70,19 @@ pub(super) fn open(
 /// The files that the program reads.
 struct Files {
     scratch: Scratch,
-    key: String,
-    known_hosts: String,
+    key: PathBuf,
+    known_hosts: PathBuf,
 }
 
 impl Files {
     fn new(key: &Secret, known_hosts: &str) -> io::Result<Self> {
         let scratch = Scratch::new()?;
         Ok(Self {
-            key: quoted(&scratch.write("key", key.expose())?),
-            known_hosts: quoted(&scratch.write("known_hosts", known_hosts)?),
+            key: scratch.write("key", key.expose())?,
+            known_hosts: scratch.write("known_hosts", known_hosts)?,
             scratch,
         })
     }
-}
-
-/// A path as the program's settings take it: spaces and percent signs have a meaning there.
-fn quoted(path: &Path) -> String {
-    format!("\"{}\"", path.display().to_string().replace('%', "%%"))
 }
 
 /// The running program; reading is reading what it writes. It ends when this goes.
@@ -183,15 +160,9 @@ impl Drop for Program {
 
 fn command(url: &RepoUrl, path: &str, files: &Files, silence: Duration) -> Command {
     let mut command = Command::new("ssh");
-    command.args(["-F", "none", "-T", "-x"]);
-    for setting in SETTINGS {
-        command.args(["-o", setting]);
-    }
     command
-        .arg("-o")
-        .arg(format!("IdentityFile={}", files.key))
-        .arg("-o")
-        .arg(format!("UserKnownHostsFile={}", files.known_hosts))
+        .args(["-T", "-x"])
+        .args(axon_helper::ssh::arguments(&files.key, &files.known_hosts))
         .arg("-o")
         .arg(format!("ConnectTimeout={}", silence.as_secs().max(1)));
     if let Some(port) = url.port() {

@@ -25,8 +25,8 @@ use super::Fixture;
 use super::ROOT;
 use super::open;
 use super::read;
-use super::signatures::key;
 use super::with_token;
+use crate::ssh_server::key;
 
 const NOW: &str = "2026-06-01T12:00:00Z";
 

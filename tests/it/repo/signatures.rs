@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::path::PathBuf;
 use std::process::Command;
 
 use axon::repo::AllowedSigners;
@@ -16,22 +15,8 @@ use jiff::Timestamp;
 use super::Fixture;
 use super::ROOT;
 use super::open;
-
-/// A private key, with its public one beside it.
-pub(super) fn key(dir: &Path, name: &str, kind: &[&str]) -> PathBuf {
-    let path = dir.join(name);
-    let status = Command::new("ssh-keygen")
-        .args(["-q", "-N", "", "-C", "a comment", "-f"])
-        .arg(&path)
-        .args(kind)
-        .status();
-    assert!(status.unwrap().success());
-    path
-}
-
-pub(super) fn public(key: &Path) -> String {
-    fs::read_to_string(key.with_extension("pub")).unwrap()
-}
+use crate::ssh_server::key;
+use crate::ssh_server::public;
 
 fn signed(fixture: &Fixture, key: &Path, text: &str) -> String {
     fs::write(fixture.repo.work().join(ROOT), text).unwrap();

@@ -1,13 +1,8 @@
 //! Repositories behind a real sshd, which runs as whoever runs the tests.
 
 use std::fs;
-use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::path::Path;
-use std::path::PathBuf;
-use std::process::Child;
-use std::process::Command;
-use std::process::Stdio;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -22,101 +17,17 @@ use super::ROOT;
 use super::files;
 use super::open;
 use super::read;
-use super::signatures::key;
-use super::signatures::public;
 use super::told;
-use crate::git_server::free_address;
-use crate::git_server::wait_for;
+use crate::ssh_server::Sshd;
+use crate::ssh_server::key;
 
-/// Where Debian and others keep the program.
-const PROGRAMS: [&str; 3] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd"];
-
-/// A server that lets one key in.
-struct Sshd {
-    child: Child,
-    address: SocketAddr,
-    dir: PathBuf,
-    user: String,
-}
-
-impl Sshd {
-    /// Nothing where the program is missing, unless the suite must be whole.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the harness speaks to the suite through the environment"
-    )]
-    fn start(dir: &Path) -> Option<Self> {
-        let Some(program) = PROGRAMS.iter().find(|path| Path::new(path).exists()) else {
-            assert!(
-                std::env::var_os("AXON_REQUIRE_REAL").is_none(),
-                "sshd is required and missing (Debian: openssh-server)"
-            );
-            eprintln!("skipped: no sshd (Debian: openssh-server)");
-            return None;
-        };
-        if nix::unistd::getuid().is_root() {
-            // As root it insists on this directory, which its service makes elsewhere.
-            fs::create_dir_all("/run/sshd").unwrap();
-        }
-        let host_key = key(dir, "host", &["-t", "ed25519"]);
-        let client = key(dir, "client", &["-t", "ed25519"]);
-        fs::write(dir.join("authorized"), public(&client)).unwrap();
-        let address = free_address();
-        let config = format!(
-            "ListenAddress {address}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\n\
-             StrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
-             PermitRootLogin yes\nAcceptEnv GIT_PROTOCOL\nMaxStartups 100\n",
-            host_key.display(),
-            dir.join("authorized").display(),
-        );
-        fs::write(dir.join("config"), config).unwrap();
-        let child = Command::new(program)
-            .args(["-D", "-e", "-f"])
-            .arg(dir.join("config"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(fs::File::create(dir.join("log")).unwrap())
-            .spawn()
-            .unwrap();
-        wait_for(address);
-        let user = nix::unistd::User::from_uid(nix::unistd::getuid());
-        Some(Self {
-            child,
-            address,
-            dir: dir.to_owned(),
-            user: user.unwrap().unwrap().name,
-        })
-    }
-
-    fn url(&self, path: &Path) -> String {
-        format!("ssh://{}@{}{}", self.user, self.address, path.display())
-    }
-
-    /// The line of known hosts for a key.
-    fn known(&self, key: &str) -> String {
-        let port = self.address.port();
-        format!(
-            "[{}]:{port} {}",
-            self.address.ip(),
-            public(&self.dir.join(key))
-        )
-    }
-
-    fn access(&self, key: &str, known_hosts: &str) -> Access {
-        Access {
-            credentials: Some(Credentials::Ssh {
-                key: Secret::new(fs::read_to_string(self.dir.join(key)).unwrap()),
-                known_hosts: known_hosts.to_owned(),
-            }),
-            ..Access::default()
-        }
-    }
-}
-
-impl Drop for Sshd {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+fn access_by(sshd: &Sshd, key: &str, known_hosts: &str) -> Access {
+    Access {
+        credentials: Some(Credentials::Ssh {
+            key: Secret::new(sshd.key(key)),
+            known_hosts: known_hosts.to_owned(),
+        }),
+        ..Access::default()
     }
 }
 
@@ -127,7 +38,7 @@ async fn with_a_key_and_a_known_host() {
         return;
     };
     let commit = fixture.repo.commit(&[(ROOT, "# one")]);
-    let access = sshd.access("client", &sshd.known("host"));
+    let access = access_by(&sshd, "client", &sshd.known("host"));
     let repository = open(&sshd.url(fixture.repo.path()), access);
     for reference in ["main", "HEAD", commit.as_str()] {
         let snapshot = read(&repository, reference).await;
@@ -138,7 +49,7 @@ async fn with_a_key_and_a_known_host() {
     let odd = fixture.dir.path().join("it's a $(repo)");
     fs::rename(fixture.repo.path(), &odd).unwrap();
     let url = sshd.url(&odd).replace(' ', "%20");
-    let access = sshd.access("client", &sshd.known("host"));
+    let access = access_by(&sshd, "client", &sshd.known("host"));
     read(&open(&url, access), "main").await.unwrap();
 }
 
@@ -157,19 +68,19 @@ async fn why_a_server_lets_nobody_in() {
     };
     let repo = fixture.repo.path();
 
-    let error = failed(repo, sshd.access("client", &sshd.known("other"))).await;
+    let error = failed(repo, access_by(&sshd, "client", &sshd.known("other"))).await;
     assert!(matches!(error, Error::HostKey { .. }), "{}", told(&error));
     assert!(told(&error).contains("another key"), "{}", told(&error));
-    let error = failed(repo, sshd.access("client", "# none\n")).await;
+    let error = failed(repo, access_by(&sshd, "client", "# none\n")).await;
     assert!(matches!(error, Error::HostKey { .. }), "{}", told(&error));
     assert!(told(&error).contains("not among"), "{}", told(&error));
-    let error = failed(repo, sshd.access("other", &good)).await;
+    let error = failed(repo, access_by(&sshd, "other", &good)).await;
     assert!(
         matches!(error, Error::Unauthorised { .. }),
         "{}",
         told(&error)
     );
-    let error = failed(Path::new("/nowhere/at/all"), sshd.access("client", &good)).await;
+    let error = failed(Path::new("/nowhere/at/all"), access_by(&sshd, "client", &good)).await;
     assert!(
         matches!(error, Error::NoRepository { .. }),
         "{}",
@@ -180,7 +91,7 @@ async fn why_a_server_lets_nobody_in() {
         "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n",
     )
     .unwrap();
-    let error = failed(repo, sshd.access("broken", &good)).await;
+    let error = failed(repo, access_by(&sshd, "broken", &good)).await;
     assert!(
         matches!(error, Error::UnfitCredential { .. }),
         "{}",

@@ -1,5 +1,10 @@
 //! The checkout as it runs in a Pod, from real repositories, and the helper after it.
 
+mod credentials;
+mod hostile;
+mod references;
+mod submodules;
+
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
@@ -22,7 +27,7 @@ use crate::git_server::GitServer;
 const TOKEN: &str = "hunter2secret";
 
 /// What a Pod has: the volumes and the environment of its init container.
-struct Pod {
+pub(super) struct Pod {
     dir: TempDir,
     env: Vec<(String, String)>,
 }
@@ -38,6 +43,34 @@ impl Pod {
     fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Mounts a Secret with this key, or changes it, as the kubelet does: all keys at once.
+    fn secret(self, key: &str, value: &str) -> Self {
+        self.rotate(&[(key, value)]);
+        self
+    }
+
+    fn rotate(&self, values: &[(&str, &str)]) {
+        let dir = self.path("git");
+        let number = fs::read_dir(&dir).map_or(0, Iterator::count);
+        let generation = format!("..{number}");
+        fs::create_dir_all(dir.join(&generation)).unwrap();
+        let old = dir.join("..data");
+        for entry in fs::read_dir(&old).into_iter().flatten() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), dir.join(&generation).join(entry.file_name())).unwrap();
+        }
+        for (key, value) in values {
+            fs::write(dir.join(&generation).join(key), value).unwrap();
+            let link = dir.join(key);
+            if !link.is_symlink() {
+                symlink(format!("..data/{key}"), link).unwrap();
+            }
+        }
+        let new = dir.join("..new");
+        symlink(&generation, &new).unwrap();
+        fs::rename(new, old).unwrap();
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -69,6 +102,9 @@ impl Pod {
             ("--termination-log", "log"),
         ] {
             command.arg(flag).arg(self.path(name));
+        }
+        if self.path("git").exists() {
+            command.arg("--credentials-dir").arg(self.path("git"));
         }
         command
             .envs(self.env.iter().map(|(name, value)| (name, value)))
@@ -131,7 +167,7 @@ impl Pod {
 }
 
 struct Fixture {
-    _dir: TempDir,
+    dir: TempDir,
     repo: GitRepo,
     server: GitServer,
     first: String,
@@ -154,7 +190,7 @@ impl Fixture {
         let second = repo.commit(&[("file", "two"), ("deep/er/file", "x")]);
         let server = GitServer::start(dir.path());
         Self {
-            _dir: dir,
+            dir,
             repo,
             server,
             first,
@@ -179,45 +215,6 @@ fn without_a_workspace() {
     assert_eq!(pod.text("axon/prompt"), prompt);
     assert_eq!(fs::read_dir(pod.path("repo")).unwrap().count(), 0);
     assert!(pod.path("home").is_dir() && !pod.path("axon/base").exists());
-}
-
-#[test]
-fn branches_tags_and_commits() {
-    let fixture = Fixture::new();
-    let (first, second) = (&fixture.first, &fixture.second);
-    let cases: [(&[&str], &str, &str); 8] = [
-        (&[], second, "main"),
-        (&["--ref", "main"], second, "main"),
-        (&["--ref", "refs/heads/old"], first, "old"),
-        (&["--ref", "v1"], first, "HEAD"),
-        (&["--ref", "v1-signed"], first, "HEAD"),
-        (&["--ref", first], first, "HEAD"),
-        (&["--ref", &first[..9]], first, "HEAD"),
-        (&["--ref", "v1", "--branch", "fix/1"], first, "fix/1"),
-    ];
-    for url in [fixture.repo.file_url(), fixture.url()] {
-        for (words, commit, branch) in cases {
-            let pod = Pod::new();
-            pod.checked_out(&[&["--url", &url], words].concat());
-            assert_eq!(
-                pod.text("axon/base"),
-                format!("{commit}\n"),
-                "{url} {words:?}"
-            );
-            assert_eq!(pod.git(&["rev-parse", "HEAD"]), commit);
-            assert_eq!(
-                pod.git(&["rev-parse", "--abbrev-ref", "HEAD"]),
-                branch,
-                "{url} {words:?}"
-            );
-            assert_eq!(pod.git(&["status", "--porcelain"]), "");
-            assert_eq!(
-                pod.text("repo/file"),
-                if commit == first { "one" } else { "two" }
-            );
-            pod.git(&["fsck"]);
-        }
-    }
 }
 
 #[test]
@@ -262,79 +259,11 @@ fn a_clone_to_work_in() {
 }
 
 #[test]
-fn a_branch_that_exists_goes_on_where_it_stands() {
-    let fixture = Fixture::new();
-    let pod = Pod::new();
-    pod.checked_out(&["--url", &fixture.url(), "--branch", "old"]);
-    assert_eq!(
-        pod.git(&["rev-parse", "HEAD", "--abbrev-ref", "HEAD"]),
-        format!("{}\nold", fixture.first)
-    );
-    assert_eq!(pod.text("axon/base").trim(), fixture.first);
-    pod.git(&["commit", "--quiet", "--allow-empty", "--message=more"]);
-    pod.git(&["push", "--quiet"]);
-    assert_eq!(
-        fixture.repo.git(&["rev-parse", "old"]),
-        pod.git(&["rev-parse", "HEAD"])
-    );
-}
-
-#[test]
-fn the_token_is_read_at_each_use_and_written_nowhere() {
-    let fixture = Fixture::new();
-    fixture.server.require_token(TOKEN);
-    let mut pod = Pod::new().env("GITHUB_TOKEN", TOKEN);
-    pod.checked_out(&["--url", &fixture.url()]);
-    each_file(pod.dir.path(), &mut |path, bytes| {
-        for canary in [TOKEN.as_bytes(), b"aHVudGVyMnNlY3"] {
-            assert!(
-                !bytes.windows(canary.len()).any(|window| window == canary),
-                "{}",
-                path.display()
-            );
-        }
-    });
-    pod.git(&["commit", "--quiet", "--allow-empty", "--message=more"]);
-    fixture.server.require_token("another-secret");
-    assert!(!pod.try_git(&["push", "--quiet"]).status.success());
-    pod.env = vec![("GITHUB_TOKEN".into(), "another-secret".into())];
-    pod.git(&["push", "--quiet"]);
-    // No other host is given it.
-    let other = GitServer::start(fixture.repo.path());
-    other.require_token("x");
-    assert!(
-        !pod.try_git(&["ls-remote", &format!("{}/x", other.url())])
-            .status
-            .success()
-    );
-    assert!(
-        other
-            .served()
-            .iter()
-            .all(|served| served.authorization.is_none())
-    );
-}
-
-fn each_file(dir: &Path, visit: &mut impl FnMut(&Path, &[u8])) {
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_symlink() {
-            continue;
-        }
-        if path.is_dir() {
-            each_file(&path, visit);
-        } else if !path.ends_with("axon-helper") {
-            visit(&path, &fs::read(&path).unwrap());
-        }
-    }
-}
-
-#[test]
 fn failures_are_told_without_the_token() {
     let fixture = Fixture::new();
     let url = fixture.url();
     let check = |words: &[&str], expected: &str| {
-        let message = Pod::new().env("GITHUB_TOKEN", TOKEN).refused(words);
+        let message = Pod::new().secret("GITHUB_TOKEN", TOKEN).refused(words);
         assert!(message.starts_with(expected), "{words:?}: {message}");
         assert!(!message.contains(TOKEN));
     };
@@ -411,6 +340,8 @@ fn wrong_words() {
         ),
         (["--ref", "a..b"], "cannot use the reference"),
         (["--branch", "-x y"], "cannot use the reference"),
+        (["--depth", "-1"], "\"--depth\" must be"),
+        (["--git-name", "a\nb"], "the name and address for commits"),
         (["--what", "x"], "unknown flag \"--what\""),
     ] {
         let pod = Pod::new();
@@ -424,25 +355,6 @@ fn wrong_words() {
             message.starts_with(expected) && !message.contains(TOKEN),
             "{message}"
         );
-    }
-}
-
-#[test]
-fn a_repository_that_would_write_elsewhere_is_refused() {
-    let fixture = Fixture::new();
-    let blob = fixture.repo.git(&["rev-parse", "main:file"]);
-    let inner = fixture.repo.tree(&[("100644", "pre-commit", &blob)]);
-    for name in [".git", "..", ".GIT", "a/../../b"] {
-        let tree = fixture.repo.tree(&[("40000", name, &inner)]);
-        let commit = fixture.repo.git(&["commit-tree", "-m", "x", &tree]);
-        fixture
-            .repo
-            .git(&["update-ref", "refs/heads/hostile", &commit]);
-        let pod = Pod::new();
-        pod.refused(&["--url", &fixture.url(), "--ref", "hostile"]);
-        each_file(pod.dir.path(), &mut |path, _| {
-            assert!(!path.ends_with("pre-commit"), "{name}: {}", path.display());
-        });
     }
 }
 
@@ -507,4 +419,18 @@ fn the_helper_goes_on_where_the_checkout_ended() {
     );
     assert!(report.succeeded);
     assert_eq!(pod.text("repo/new"), "add a file\n");
+}
+
+fn each_file(dir: &Path, visit: &mut impl FnMut(&Path, &[u8])) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_symlink() {
+            continue;
+        }
+        if path.is_dir() {
+            each_file(&path, visit);
+        } else if !path.ends_with("axon-helper") {
+            visit(&path, &fs::read(&path).unwrap());
+        }
+    }
 }
