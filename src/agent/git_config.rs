@@ -235,29 +235,27 @@ mod tests {
             value("credential.http://127.0.0.1:80.helper"),
             value("credential.http://127.0.0.1.helper"),
         ];
-        all.concat()
-            .iter()
-            .map(|it| format!("{it}\n"))
-            .collect::<String>()
+        let lines: Vec<String> = all.concat().iter().map(ToString::to_string).collect();
+        lines.join("\n")
     }
 
     #[test]
     fn who_is_asked_for_a_credential() {
         assert_eq!(
             written("https://h:8443/a/b"),
-            "\n!'/it'\\''s/axon-helper' credential --credentials-dir '/run/axon git' --protocol https --host 'h:8443'\n"
+            "\n!'/it'\\''s/axon-helper' credential --credentials-dir '/run/axon git' --protocol https --host 'h:8443'"
         );
         assert_eq!(
             written("http://127.0.0.1/a/b"),
-            "\n!'/it'\\''s/axon-helper' credential --credentials-dir '/run/axon git' --protocol http --host '127.0.0.1'\n"
+            "\n!'/it'\\''s/axon-helper' credential --credentials-dir '/run/axon git' --protocol http --host '127.0.0.1'"
         );
         assert_eq!(
             written("ssh://git@[::1]:2222/a"),
-            "'/it'\\''s/axon-helper' ssh --credentials-dir '/run/axon git' --host '::1' --port 2222 --\n"
+            "'/it'\\''s/axon-helper' ssh --credentials-dir '/run/axon git' --host '::1' --port 2222 --"
         );
         assert_eq!(
             written("git@h:a"),
-            "'/it'\\''s/axon-helper' ssh --credentials-dir '/run/axon git' --host 'h' --\n"
+            "'/it'\\''s/axon-helper' ssh --credentials-dir '/run/axon git' --host 'h' --"
         );
         for other in ["http://h/a", "git://h/a", "file:///a"] {
             assert_eq!(written(other), "", "{other}");

@@ -1,5 +1,6 @@
 //! Submodules of the workspace's host, and what is left of the others.
 
+use std::fmt::Write as _;
 use std::fs;
 
 use super::Fixture;
@@ -11,7 +12,11 @@ use crate::git_server::GitRepo;
 fn add(repo: &GitRepo, modules: &[(&str, &str, &str)]) {
     let mut text = String::new();
     for (path, url, commit) in modules {
-        text += &format!("[submodule \"{path}\"]\n\tpath = {path}\n\turl = {url}\n");
+        write!(
+            text,
+            "[submodule \"{path}\"]\n\tpath = {path}\n\turl = {url}\n"
+        )
+        .unwrap();
         let entry = format!("160000,{commit},{path}");
         repo.git(&["update-index", "--add", "--cacheinfo", &entry]);
     }

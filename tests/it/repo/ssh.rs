@@ -80,7 +80,11 @@ async fn why_a_server_lets_nobody_in() {
         "{}",
         told(&error)
     );
-    let error = failed(Path::new("/nowhere/at/all"), access_by(&sshd, "client", &good)).await;
+    let error = failed(
+        Path::new("/nowhere/at/all"),
+        access_by(&sshd, "client", &good),
+    )
+    .await;
     assert!(
         matches!(error, Error::NoRepository { .. }),
         "{}",
