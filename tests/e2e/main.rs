@@ -12,8 +12,13 @@ mod audit;
 #[expect(dead_code, reason = "shared with tests/it, which uses all of it")]
 mod git_server;
 mod impersonation;
+#[path = "../it/prompts.rs"]
+mod nasty;
 mod node;
 mod promise;
+mod prompts;
 mod pushed;
 mod rights;
+mod secrets;
 mod task;
+mod trouble;

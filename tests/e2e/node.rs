@@ -195,6 +195,14 @@ impl Place {
         self.node.apply(&self.namespace, manifests);
     }
 
+    /// Creates one object. Unlike `apply` this leaves no copy of it in an annotation, which has less
+    /// room than a prompt.
+    pub(crate) fn create(&self, object: &Value) {
+        let create = ["create", "-n", &self.namespace, "-f", "-"];
+        let told = self.node.try_kubectl(&create, &object.to_string());
+        told.unwrap_or_else(|told| panic!("{told}\n{}", object["metadata"]["name"]));
+    }
+
     pub(crate) fn kubectl(&self, args: &[&str]) -> String {
         self.node
             .kubectl(&[&["-n", &self.namespace], args].concat())

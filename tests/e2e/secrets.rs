@@ -1,0 +1,85 @@
+//! What an agent is given, and what it is not; and that what it is given shows up nowhere.
+
+use serde_json::json;
+
+use crate::node;
+
+const CANARY: &str = "canary-9a41-of-the-agent";
+const TOKEN: &str = "canary-77b0-of-the-workspace";
+
+/// The agent shows its secrets wherever it can.
+const LEAKY: &str = r#"
+echo "key $AXON_API_KEY token $GITHUB_TOKEN"
+echo "err $AXON_API_KEY" >&2
+printf %s "${AXON_API_KEY%-agent}"; sleep 0.2; echo "-agent"
+echo ---AXON_OUTPUTS_START---; echo "leak: $AXON_API_KEY"; echo ---AXON_OUTPUTS_END---
+echo "leak: $GITHUB_TOKEN" >>"$AXON_RESULTS_FILE"
+[ ! -e /var/run/secrets/kubernetes.io ] && echo "token: none" >>"$AXON_RESULTS_FILE"
+echo "user: $(id -u) $(id -g)" >>"$AXON_RESULTS_FILE"
+"#;
+
+#[test]
+fn a_secret_shows_up_nowhere_and_no_right_is_given() {
+    node::run(|place| {
+        let namespace = place.namespace.as_str();
+        let level = "pod-security.kubernetes.io/enforce=restricted";
+        place
+            .node
+            .kubectl(&["label", "namespace", namespace, level]);
+        let (repo, url) = place.repo("app.git");
+        repo.commit(&[("README.md", "hello\n")]);
+        for (name, key, value) in [
+            ("agent-key", "AXON_API_KEY", CANARY),
+            ("git-token", "GITHUB_TOKEN", TOKEN),
+        ] {
+            let literal = format!("--from-literal={key}={value}");
+            place.kubectl(&["create", "secret", "generic", name, &literal]);
+        }
+        place.create(&json!({
+            "apiVersion": "axon.io/v1alpha1", "kind": "Workspace", "metadata": {"name": "app"},
+            "spec": {"repo": url, "ref": "main"},
+        }));
+        place.create(&json!({
+            "apiVersion": "axon.io/v1alpha1", "kind": "Task", "metadata": {"name": "leaky"},
+            "spec": {
+                "type": "custom", "image": "localhost/agent:1", "prompt": LEAKY,
+                "credentials": {"type": "api-key", "secretRef": {"name": "agent-key"}},
+                "workspaceRef": {"name": "app"},
+                "podOverrides": {"env": [
+                    {"name": "GITHUB_TOKEN", "valueFrom":
+                        {"secretKeyRef": {"name": "git-token", "key": "GITHUB_TOKEN"}}},
+                ]},
+            },
+        }));
+        let task = place.succeeded("leaky");
+        let results = &task["status"]["results"];
+        assert_eq!(results["token"], "none", "{results:#}");
+        assert_eq!(results["user"], "61100 61100", "{results:#}");
+        let logs = place.kubectl(&["logs", "-l", "axon.io/task=leaky", "--all-containers"]);
+        assert!(logs.contains("key *** token ***"), "{logs}");
+        let objects = place.kubectl(&["get", "tasks,workspaces,jobs,pods,events", "-o", "yaml"]);
+        let system = [
+            "logs",
+            "-n",
+            node::SYSTEM,
+            "-l",
+            "app.kubernetes.io/name=axon",
+            "--tail=-1",
+        ];
+        let controllers = place.node.kubectl(&system);
+        for (place, text) in [
+            ("log", logs),
+            ("object", objects),
+            ("controller's log", controllers),
+        ] {
+            for canary in [CANARY, TOKEN] {
+                assert!(!text.contains(canary), "{canary} in a {place}:\n{text}");
+            }
+        }
+        // What a Pod without a token may do is nothing.
+        let user = format!("--as=system:serviceaccount:{namespace}:default");
+        let may = ["auth", "can-i", "get", "secrets", "-n", namespace, &user];
+        // kubectl's exit code says no, too.
+        assert!(place.node.try_kubectl(&may, "").is_err());
+    });
+}
