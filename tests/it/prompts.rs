@@ -2,6 +2,7 @@
 //! kubelet's expansion of variables, a shell, a template, a limit. Each must arrive byte for byte.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use sha2::Digest as _;
 use sha2::Sha256;
@@ -41,8 +42,11 @@ pub(crate) fn corpus() -> BTreeMap<String, String> {
 
 /// SHA-256 of a prompt in hexadecimal digits.
 pub(crate) fn digest(prompt: &str) -> String {
-    let digest = Sha256::digest(prompt);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut digits = String::new();
+    for byte in Sha256::digest(prompt) {
+        write!(digits, "{byte:02x}").unwrap();
+    }
+    digits
 }
 
 /// What of a prompt reaches the entrypoint as its argument. One byte of an argument is its closing
