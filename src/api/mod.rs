@@ -8,6 +8,7 @@ pub mod config;
 pub mod labels;
 pub mod pattern;
 pub mod plan;
+pub mod pod_overrides;
 mod published;
 pub mod repo_sync;
 mod schema;

@@ -17,6 +17,8 @@ pub const QUANTITY: &str =
     r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$";
 /// Name of an environment variable.
 pub const VARIABLE: &str = r"^[^=\x00]+$";
+/// An absolute path with nothing to resolve: no `.` or `..`, no empty part, no `:`.
+pub const MOUNT_PATH: &str = r"^(/([^/:.][^/:]*|\.[^/:.][^/:]*|\.\.[^/:]+))+$";
 /// Name of a variable of a fleet.
 pub const FLEET_VARIABLE: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
 /// A text with something to expand.

@@ -10,11 +10,14 @@ use serde_json::Value;
 use serde_json::json;
 
 use super::pattern;
+use super::schema;
 
 /// Prefix of the definitions whose texts may be templates.
 const FLEET: &str = "Fleet";
 /// The name of an environment variable, among the definitions.
 const ENV_NAME: &str = "/io.k8s.api.core.v1.EnvVar/properties/name";
+/// What a toleration has, among the definitions.
+const TOLERATION: &str = "/io.k8s.api.core.v1.Toleration/properties";
 /// Texts of a spawner that are Go templates over work items.
 const GO_TEMPLATES: [&str; 2] = ["prompt", "branch"];
 
@@ -43,6 +46,7 @@ pub(super) fn complete(root: &mut Value) {
         }
     }
     metadata(&mut definitions["EntryMetadata"]["properties"]);
+    metadata(&mut definitions["PodOverrides"]["properties"]);
     definitions["Credentials"]["anyOf"] = json!([
         {"properties": {"type": {"const": "none"}}},
         {"properties": {"secretRef": {"type": "object"}}, "required": ["secretRef"]},
@@ -54,6 +58,9 @@ pub(super) fn complete(root: &mut Value) {
     amounts(definitions);
     if let Some(name) = definitions.pointer_mut(ENV_NAME) {
         name["pattern"] = pattern::VARIABLE.into();
+    }
+    if let Some(properties) = definitions.pointer_mut(TOLERATION) {
+        schema::toleration_words(properties);
     }
     fleets(definitions);
 }

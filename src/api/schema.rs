@@ -4,8 +4,10 @@
 //! API server refuses a definition whose rules may cost too much. Kubernetes' own types have no
 //! bounds, so this module adds generous ones.
 
+use k8s_openapi::api::core::v1::Affinity;
 use k8s_openapi::api::core::v1::EnvVar;
 use k8s_openapi::api::core::v1::ResourceRequirements;
+use k8s_openapi::api::core::v1::Toleration;
 use schemars::JsonSchema;
 use schemars::Schema;
 use schemars::SchemaGenerator;
@@ -14,6 +16,7 @@ use schemars::transform::RecursiveTransform;
 use schemars::transform::Transform;
 use schemars::transform::transform_subschemas;
 use serde_json::Value;
+use serde_json::json;
 
 use super::config::Config;
 use super::published;
@@ -62,7 +65,42 @@ pub(super) fn resources(generator: &mut SchemaGenerator) -> Schema {
     schema
 }
 
-fn bounded<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+pub(super) fn tolerations(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = bounded::<Vec<Toleration>>(generator);
+    schema.insert("x-kubernetes-list-type".into(), "atomic".into());
+    // Elsewhere than in the definition of the resource, it is a reference to be completed later.
+    if let Some(properties) = schema
+        .get_mut("items")
+        .and_then(|it| it.get_mut("properties"))
+    {
+        toleration_words(properties);
+    }
+    schema
+}
+
+/// The words that a toleration can have.
+pub(super) fn toleration_words(properties: &mut Value) {
+    properties["operator"]["enum"] = json!(["Exists", "Equal"]);
+    properties["effect"]["enum"] = json!(["NoSchedule", "PreferNoSchedule", "NoExecute"]);
+}
+
+/// Without the descriptions of what is in it: they would be half of the definition, and are those of
+/// any Pod.
+pub(super) fn affinity(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = bounded::<Affinity>(generator);
+    RecursiveTransform(undescribed).transform(&mut schema);
+    schema
+}
+
+fn undescribed(schema: &mut Schema) {
+    // Not a property of that name.
+    if schema.get("description").is_some_and(Value::is_string) {
+        schema.remove("description");
+    }
+}
+
+/// The schema of a borrowed type, with bounds.
+pub(super) fn bounded<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     let mut schema = T::json_schema(generator);
     Bounds.transform(&mut schema);
     schema

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::EnvVar;
-use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::CustomResource;
@@ -11,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::schema;
+pub use super::pod_overrides::PodOverrides;
 
 /// One run of one agent.
 #[derive(CustomResource, Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -236,31 +234,6 @@ pub struct LocalRef {
     /// Its name.
     #[schemars(length(max = 253))]
     pub name: String,
-}
-
-/// What to change in the Pod of a Task.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct PodOverrides {
-    /// Requests and limits of the agent's container.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::resources")]
-    pub resources: Option<ResourceRequirements>,
-    /// Seconds after which the run is ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
-    pub active_deadline_seconds: Option<i64>,
-    /// More environment variables of the agent. Built-in names win.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "schema::env")]
-    pub env: Vec<EnvVar>,
-    /// Labels of the nodes that the Pod may run on.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(
-        extend("maxProperties" = 64),
-        extend("additionalProperties" = {"type": "string", "maxLength": 63})
-    )]
-    pub node_selector: BTreeMap<String, String>,
 }
 
 /// What became of a Task.

@@ -77,3 +77,14 @@ impl fmt::Display for Place {
         write!(out, "{}:{}:{}", self.file, self.line, self.column)
     }
 }
+
+/// The beginning of a text of unknown length, fit for a message of one line.
+pub fn brief(text: &str) -> String {
+    const SHOWN: usize = 60;
+    let line = text.lines().next().unwrap_or_default();
+    let mut brief: String = line.chars().take(SHOWN).collect();
+    if brief.len() < text.len() {
+        brief.push('…');
+    }
+    brief
+}

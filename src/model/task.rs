@@ -6,12 +6,12 @@ use std::collections::BTreeSet;
 use super::code::Code;
 use super::duration::GoDuration;
 use super::names::ObjectName;
+use super::pod_overrides;
 use super::problem::Problem;
 use crate::api::task::AgentType;
 use crate::api::task::CredentialType;
 use crate::api::task::Credentials;
 use crate::api::task::LocalRef;
-use crate::api::task::PodOverrides;
 use crate::api::task::Retry;
 use crate::api::task::TaskSpec;
 
@@ -52,7 +52,7 @@ pub fn validate(spec: &TaskSpec) -> Vec<Problem> {
         found.push(Problem::error("/ttlSecondsAfterFinished", message));
     }
     if let Some(overrides) = pod_overrides {
-        found.extend(override_problems(overrides));
+        found.extend(pod_overrides::problems(overrides));
     }
     if let Some(Err(wrong)) = branch.as_deref().map(check_branch) {
         found.push(Problem::error("/branch", wrong));
@@ -128,47 +128,6 @@ fn image_problem(agent: AgentType, image: Option<&str>) -> Option<Problem> {
 fn name_problem(pointer: &str, reference: &LocalRef) -> Option<Problem> {
     let wrong = ObjectName::parse(&reference.name).err()?;
     Some(Problem::error(pointer, wrong.to_string()).code(Code::InvalidName))
-}
-
-fn override_problems(overrides: &PodOverrides) -> Vec<Problem> {
-    let PodOverrides {
-        resources: _,
-        active_deadline_seconds: deadline,
-        env,
-        node_selector: _,
-    } = overrides;
-    let mut found = Vec::new();
-    if deadline.is_some_and(|it| it < 1) {
-        found.push(Problem::error(
-            "/podOverrides/activeDeadlineSeconds",
-            "expected a number of seconds from 1 up",
-        ));
-    }
-    let mut seen = BTreeSet::new();
-    for (at, variable) in env.iter().enumerate() {
-        let pointer = format!("/podOverrides/env/{at}");
-        if variable.name.is_empty() || variable.name.contains(['=', '\0']) {
-            let message = "the name of a variable is not empty and has no \"=\" and no NUL";
-            let pointer = format!("{pointer}/name");
-            found.push(Problem::error(pointer, message).code(Code::InvalidName));
-        }
-        if !seen.insert(&variable.name) {
-            let message = format!("variable \"{}\" stands twice", variable.name);
-            let mut twice = Problem::error(format!("{pointer}/name"), message);
-            twice.severity = super::problem::Severity::Warning;
-            twice.code = Code::DuplicateVariable;
-            found.push(twice);
-        }
-        if variable
-            .value
-            .as_deref()
-            .is_some_and(|it| it.contains('\0'))
-        {
-            let message = "the value of a variable has no NUL";
-            found.push(Problem::error(format!("{pointer}/value"), message));
-        }
-    }
-    found
 }
 
 /// Whether git takes `name` for a branch; if not, what is wrong with it.
@@ -263,16 +222,8 @@ mod tests {
             ),
             (json!({"branch": "a..b"}), "/branch"),
             (
-                json!({"podOverrides": {"activeDeadlineSeconds": 0}}),
-                "/podOverrides/activeDeadlineSeconds",
-            ),
-            (
                 json!({"podOverrides": {"env": [{"name": "A=B"}]}}),
                 "/podOverrides/env/0/name",
-            ),
-            (
-                json!({"podOverrides": {"env": [{"name": "A", "value": "\u{0}"}]}}),
-                "/podOverrides/env/0/value",
             ),
         ] {
             let found = problems(&changes);

@@ -79,9 +79,9 @@ fn ends_a_fleet(code: Code) -> bool {
     )
 }
 
-/// A good document that has every key.
-fn document() -> Value {
-    let overrides = json!({
+/// Every key of `podOverrides`.
+fn overrides() -> Value {
+    json!({
         "resources": {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"cpu": 2}},
         "activeDeadlineSeconds": 600,
         "env": [
@@ -90,7 +90,28 @@ fn document() -> Value {
             {"name": "C", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         ],
         "nodeSelector": {"disk": "ssd"},
-    });
+        "tolerations": [{"key": "spot", "operator": "Exists", "effect": "NoSchedule"}],
+        "affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
+            {"weight": 1, "preference": {"matchExpressions": [{"key": "a", "operator": "Exists"}]}},
+        ]}},
+        "serviceAccountName": "ci", "priorityClassName": "low", "runtimeClassName": "gvisor",
+        "imagePullSecrets": [{"name": "registry"}],
+        "labels": {"team": "web"}, "annotations": {"example.com/note": "any text"},
+        "volumes": [
+            {"name": "scratch", "emptyDir": {"sizeLimit": "1Gi"}},
+            {"name": "cache", "persistentVolumeClaim": {"claimName": "cache"}},
+        ],
+        "volumeMounts": [
+            {"name": "scratch", "mountPath": "/scratch"},
+            {"name": "cache", "mountPath": "/cache", "subPath": "x", "readOnly": true},
+        ],
+    })
+}
+
+/// A good document that has every key.
+fn document() -> Value {
+    let overrides = overrides();
+    let some = json!({"activeDeadlineSeconds": 600, "nodeSelector": {"disk": "ssd"}});
     let metadata =
         json!({"labels": {"team": "web"}, "annotations": {"example.com/note": "any text"}});
     json!({
@@ -103,7 +124,7 @@ fn document() -> Value {
             "type": "claude-code",
             "credentials": {"type": "oauth", "secretRef": {"name": "key"}},
             "model": "opus", "image": "ghcr.io/a/b:1", "workspace": "app",
-            "ttlSecondsAfterFinished": 60, "podOverrides": overrides, "branch": "axon/x",
+            "ttlSecondsAfterFinished": 60, "podOverrides": some, "branch": "axon/x",
             "metadata": metadata,
         },
         "workspaces": {
@@ -118,7 +139,7 @@ fn document() -> Value {
                      "type": "codex", "credentials": {"type": "none"}, "workspace": "app",
                      "branch": "axon/{{.Number}}", "metadata": metadata},
             "nightly": {"when": {"cron": {"schedule": "0 3 * * *", "timeZone": "Europe/Berlin"}},
-                        "podOverrides": overrides},
+                        "podOverrides": some},
         },
         "tasks": {
             "a": {"prompt": "Do it.", "rerun": 1, "type": "custom", "image": "x:1",

@@ -39,6 +39,10 @@ pub(super) fn check(kind: Kind, spec: &Node, holder: &Holder<'_>, report: &mut R
         }
     };
     for mut problem in problems.into_iter().flatten() {
+        // Of a key that can be none, the schema has told.
+        if matches!(spec.key_of(&problem.pointer), Some(key) if report.is_refused(key)) {
+            continue;
+        }
         let mark = spec.place_of(&problem.pointer).unwrap_or(holder.mark);
         if holder.is_entry {
             // Entries have a shorter word for it.

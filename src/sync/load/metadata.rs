@@ -7,18 +7,16 @@ use crate::api::labels;
 use crate::model::Code;
 use crate::model::Kind;
 use crate::model::SyncId;
+use crate::model::label;
 
 use super::node::Entry;
 use super::node::Node;
 use super::node::Value;
 use super::object::Rerun;
 use super::report::Report;
-use super::shape;
 use super::words::brief;
 use super::words::got;
 
-/// Prefixes whose labels and annotations Axon and Kubernetes set.
-const RESERVED: [&str; 3] = ["axon.io/", "app.kubernetes.io/", "batch.kubernetes.io/"];
 /// The API server's limit for all annotations of an object.
 const MAX_ANNOTATIONS: usize = 256 << 10;
 
@@ -40,14 +38,14 @@ pub(super) fn read(kind: Kind, metadata: Option<&Node>, report: &mut Report<'_>)
     };
     for (entry, value) in texts("labels", metadata, report) {
         check_key(entry, report);
-        if is_reserved(&entry.key) {
+        if label::is_reserved(&entry.key) {
             refuse_reserved("label", entry, report);
         }
-        if !shape::is_label_value(value) {
+        if !label::is_value(value) {
             report.error(
                 Code::InvalidLabel,
                 entry.value.mark,
-                shape::label_value(value),
+                label::wrong_value(value),
             );
         }
         read.labels.insert(entry.key.clone(), value.into());
@@ -55,7 +53,7 @@ pub(super) fn read(kind: Kind, metadata: Option<&Node>, report: &mut Report<'_>)
     let mut size = 0;
     for (entry, value) in texts("annotations", metadata, report) {
         check_key(entry, report);
-        if is_reserved(&entry.key) {
+        if label::is_reserved(&entry.key) {
             check_own(kind, entry, value, &mut read.rerun, report);
         }
         size += entry.key.len() + value.len();
@@ -92,10 +90,6 @@ fn texts<'n>(key: &str, metadata: &'n Node, report: &mut Report<'_>) -> Vec<(&'n
         }
     }
     texts
-}
-
-fn is_reserved(key: &str) -> bool {
-    RESERVED.iter().any(|prefix| key.starts_with(prefix))
 }
 
 fn refuse_reserved(what: &str, entry: &Entry, report: &mut Report<'_>) {
@@ -139,7 +133,7 @@ fn check_own(
 }
 
 fn check_key(entry: &Entry, report: &mut Report<'_>) {
-    if !shape::is_label_key(&entry.key) {
-        report.error(Code::InvalidLabel, entry.mark, shape::label_key(&entry.key));
+    if !label::is_key(&entry.key) {
+        report.error(Code::InvalidLabel, entry.mark, label::wrong_key(&entry.key));
     }
 }

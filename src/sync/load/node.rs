@@ -103,7 +103,7 @@ impl Node {
         let mut node = self;
         let mut nearest = None;
         for step in pointer.split('/').skip(1) {
-            let step = step.replace("~1", "/").replace("~0", "~");
+            let step = unescaped(step);
             let (next, at) = match &node.value {
                 Value::Map(_) => node.entry(&step).map(|it| (&it.value, it.mark)),
                 Value::List(items) => step
@@ -121,6 +121,16 @@ impl Node {
             nearest = at;
         }
         nearest.map(|_| node.mark)
+    }
+
+    /// The place of the key whose value a JSON pointer names.
+    pub(super) fn key_of(&self, pointer: &str) -> Option<Mark> {
+        let (parent, key) = pointer.rsplit_once('/')?;
+        let mut node = self;
+        for step in parent.split('/').skip(1) {
+            node = &node.entry(&unescaped(step))?.value;
+        }
+        Some(node.entry(&unescaped(key))?.mark)
     }
 
     /// Bytes this needs, about: what budgets count.
@@ -161,6 +171,11 @@ impl Node {
             }
         }
     }
+}
+
+/// A step of a JSON pointer, as the key that it stands for.
+fn unescaped(step: &str) -> String {
+    step.replace("~1", "/").replace("~0", "~")
 }
 
 /// What a node costs besides its text.

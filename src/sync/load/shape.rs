@@ -13,8 +13,8 @@ use crate::model::ObjectName;
 use crate::model::RepoUrl;
 use crate::model::SyncId;
 use crate::model::duration::GoDuration;
-use crate::model::names::MAX_LABEL;
-use crate::model::names::MAX_NAME;
+use crate::model::label;
+use crate::model::pod_overrides;
 
 use super::node::Entry;
 use super::node::Mark;
@@ -32,6 +32,7 @@ static PATTERNS: LazyLock<HashMap<&str, Regex>> = LazyLock::new(|| {
         pattern::REPO_URL,
         pattern::QUANTITY,
         pattern::VARIABLE,
+        pattern::MOUNT_PATH,
         pattern::FLEET_VARIABLE,
     ];
     let regex = |text| Some((text, Regex::new(text).ok()?));
@@ -83,8 +84,8 @@ fn wrong(schema: &Json, text: &str, subject: &str) -> Option<(Code, String)> {
             let why = why.unwrap_or_else(|| format!("\"{shown}\" is not a name"));
             (Code::InvalidName, format!("{subject}: {why}"))
         }
-        pattern::LABEL_VALUE => (Code::InvalidLabel, label_value(text)),
-        pattern::LABEL_KEY => (Code::InvalidLabel, label_key(text)),
+        pattern::LABEL_VALUE => (Code::InvalidLabel, label::wrong_value(text)),
+        pattern::LABEL_KEY => (Code::InvalidLabel, label::wrong_key(text)),
         pattern::DURATION => {
             let why = GoDuration::parse(text).err().map(|why| why.to_string());
             let why = why.unwrap_or_else(|| format!("\"{shown}\" is not a duration"));
@@ -106,6 +107,7 @@ fn wrong(schema: &Json, text: &str, subject: &str) -> Option<(Code, String)> {
             let message = "the name of a variable is not empty and has no \"=\" and no NUL";
             (Code::InvalidName, message.to_owned())
         }
+        pattern::MOUNT_PATH => (Code::InvalidValue, pod_overrides::absolute(text)),
         // Of a fleet's variables; the fleet knows its other words.
         _ => {
             let message = format!(
@@ -115,38 +117,4 @@ fn wrong(schema: &Json, text: &str, subject: &str) -> Option<(Code, String)> {
             (Code::InvalidName, message)
         }
     })
-}
-
-/// What is told of the value of a label.
-pub(super) fn label_value(value: &str) -> String {
-    format!(
-        "a label's value must have at most {MAX_LABEL} letters, digits, \"-\", \"_\" or \".\", and \
-         begin and end with a letter or digit; got \"{}\"",
-        brief(value)
-    )
-}
-
-/// What is told of the key of a label or annotation.
-pub(super) fn label_key(key: &str) -> String {
-    format!(
-        "\"{}\" cannot be a key here: expected \"name\" or \"domain/name\"",
-        brief(key)
-    )
-}
-
-/// Whether a text can be the key of a label or annotation.
-pub(super) fn is_label_key(key: &str) -> bool {
-    let prefix = key.split_once('/').map_or("", |(prefix, _)| prefix);
-    prefix.len() <= MAX_NAME
-        && PATTERNS
-            .get(pattern::LABEL_KEY)
-            .is_some_and(|shape| shape.is_match(key))
-}
-
-/// Whether a text can be the value of a label.
-pub(super) fn is_label_value(value: &str) -> bool {
-    value.len() <= MAX_LABEL
-        && PATTERNS
-            .get(pattern::LABEL_VALUE)
-            .is_some_and(|shape| shape.is_match(value))
 }

@@ -6,6 +6,8 @@ use serde_json::Value as Json;
 use super::node::Node;
 use super::node::Value;
 
+pub(super) use crate::model::problem::brief;
+
 const TEXT: &str = "text";
 pub(super) const NOTHING: &str = "left out";
 
@@ -133,15 +135,4 @@ pub(super) fn complaint(kind: &ErrorKind) -> (String, Option<&'static str>) {
         other => return (format!("broken YAML: {other}"), None),
     };
     (message.to_owned(), hint)
-}
-
-/// The beginning of a text that may be long.
-pub(super) fn brief(text: &str) -> String {
-    const SHOWN: usize = 60;
-    let line = text.lines().next().unwrap_or_default();
-    let mut brief: String = line.chars().take(SHOWN).collect();
-    if brief.len() < text.len() {
-        brief.push('…');
-    }
-    brief
 }
