@@ -24,6 +24,7 @@ mod kubectl;
 mod load_laws;
 mod plan_cli;
 mod plan_program;
+mod pod_overrides;
 mod prompts;
 mod repo;
 mod repo_sync;

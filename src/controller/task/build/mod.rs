@@ -3,8 +3,10 @@
 //! Names, labels, variables, user and working directory are what agent images and users' tools have
 //! relied on since the Go Axon.
 
+mod args;
 mod env;
 mod pod;
+mod volumes;
 
 use std::collections::BTreeMap;
 
@@ -44,13 +46,8 @@ pub(super) struct Built {
 pub(super) fn build(task: &Task, name: &str, start: &Start, images: &Images) -> Built {
     let (spec, overridden) = pod::spec(task, start, images);
     let deadline = spec.active_deadline_seconds;
-    let mut of_pod = metadata(task, start.attempt);
-    if let Some(uid) = task.uid() {
-        let annotations = of_pod.annotations.get_or_insert_default();
-        annotations.insert(labels::TASK_UID.to_owned(), uid);
-    }
     let template = PodTemplateSpec {
-        metadata: Some(of_pod),
+        metadata: Some(of_pod(task, start.attempt)),
         spec: Some(spec),
     };
     let job = Job {
@@ -89,6 +86,30 @@ fn owner(task: &Task) -> Option<OwnerReference> {
         block_owner_deletion: Some(true),
         ..owner
     })
+}
+
+/// Metadata of the Pod: the Job's, and what the user asks for where it is not ours.
+fn of_pod(task: &Task, attempt: i32) -> ObjectMeta {
+    let mut all = metadata(task, attempt);
+    if let Some(uid) = task.uid() {
+        let annotations = all.annotations.get_or_insert_default();
+        annotations.insert(labels::TASK_UID.to_owned(), uid);
+    }
+    if let Some(overrides) = &task.spec.pod_overrides {
+        add_others(all.labels.get_or_insert_default(), &overrides.labels);
+        add_others(
+            all.annotations.get_or_insert_default(),
+            &overrides.annotations,
+        );
+    }
+    all
+}
+
+/// Adds those of `others` whose keys are free: what is ours stays.
+fn add_others(ours: &mut BTreeMap<String, String>, others: &BTreeMap<String, String>) {
+    for (key, value) in others {
+        ours.entry(key.clone()).or_insert_with(|| value.clone());
+    }
 }
 
 /// Labels of Job and Pod. Annotations hold the full name where a label cannot, and which attempt

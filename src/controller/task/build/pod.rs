@@ -4,101 +4,132 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Capabilities;
 use k8s_openapi::api::core::v1::Container;
-use k8s_openapi::api::core::v1::EmptyDirVolumeSource;
+use k8s_openapi::api::core::v1::LocalObjectReference;
 use k8s_openapi::api::core::v1::PodSecurityContext;
 use k8s_openapi::api::core::v1::PodSpec;
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::api::core::v1::SeccompProfile;
 use k8s_openapi::api::core::v1::SecurityContext;
-use k8s_openapi::api::core::v1::Volume;
-use k8s_openapi::api::core::v1::VolumeMount;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::CHECKOUT;
+use super::args;
 use super::env;
+use super::env::AgentEnv;
+use super::volumes;
 use crate::api::Task;
-use crate::api::workspace::GitIdentity;
+use crate::api::pod_overrides::PodOverrides;
 use crate::controller::Images;
 use crate::controller::task::decide::Start;
-use crate::controller::task::needs::Checkout;
-use crate::controller::task::needs::DEFAULT_DEPTH;
 
 /// User and group of every agent image, as numbers: a name cannot be checked for not being root.
 const AGENT_USER: i64 = 61100;
 /// Time between SIGTERM and SIGKILL: the helper lets the agent tell its cost first.
 const TERMINATION_GRACE: i64 = 30;
+/// Longest deadline that the API server takes for a Pod.
+const MAX_DEADLINE: i64 = i32::MAX as i64;
 /// What an agent asks of a node unless the Task says otherwise. No limit: there was none before.
 const REQUESTS: [(&str, &str); 2] = [("cpu", "250m"), ("memory", "512Mi")];
 
-const WORKSPACE: &str = "workspace";
-const WORKSPACE_DIR: &str = "/workspace";
-const REPO_DIR: &str = "/workspace/repo";
-const HOME_DIR: &str = "/workspace/home";
-const RESULTS_FILE: &str = "/workspace/results";
-const AXON: &str = "axon";
-const AXON_DIR: &str = "/axon";
-const TERMINATION_LOG: &str = "/dev/termination-log";
-/// What every agent image starts with.
-const ENTRYPOINT: &str = "/axon_entrypoint.sh";
+pub(super) const WORKSPACE_DIR: &str = "/workspace";
+pub(super) const REPO_DIR: &str = "/workspace/repo";
+pub(super) const HOME_DIR: &str = "/workspace/home";
+pub(super) const RESULTS_FILE: &str = "/workspace/results";
+pub(super) const AXON_DIR: &str = "/axon";
+/// The keys of the Secret that lets git in, as files.
+pub(super) const GIT_DIR: &str = "/run/axon/git";
+pub(super) const TERMINATION_LOG: &str = "/dev/termination-log";
 
 /// The Pod, and the variables of `podOverrides.env` that lost against built-in ones.
 pub(super) fn spec(task: &Task, start: &Start, images: &Images) -> (PodSpec, Vec<String>) {
-    let image = start.image.clone();
-    let checkout = start.checkout.as_ref();
-    let environment = env::of_agent(task, checkout);
+    let AgentEnv {
+        variables,
+        secret,
+        overridden,
+    } = env::of_agent(task, start.checkout.as_ref());
+    let overrides = task.spec.pod_overrides.as_ref();
+    let git = start
+        .checkout
+        .as_ref()
+        .and_then(|it| it.credentials.as_ref());
     let policy = images.pull_policy.map(|it| it.as_str().to_owned());
     let agent = Container {
         name: task.spec.agent.as_str().to_owned(),
-        image: Some(image),
-        args: Some(agent_args(checkout, &environment.secret)),
+        image: Some(start.image.clone()),
+        args: Some(args::of_agent(task, start, &secret)),
         command: Some(words(&["/axon/axon-helper", "run"])),
-        env: Some(environment.variables),
-        volume_mounts: Some(vec![
-            mount(WORKSPACE, WORKSPACE_DIR, false),
-            mount(AXON, AXON_DIR, true),
-        ]),
-        ..container(task, policy.clone())
+        env: Some(variables),
+        volume_mounts: Some(volumes::of_agent(git, overrides)),
+        ..container(overrides, policy.clone())
     };
     let init = Container {
         name: CHECKOUT.to_owned(),
         image: Some(images.helper.clone()),
-        args: Some(checkout_args(task, checkout)),
+        args: Some(args::of_checkout(task, start.checkout.as_ref())),
         command: Some(words(&["/usr/local/bin/axon", "agent", "checkout"])),
         env: Some(env::of_checkout(start)),
-        volume_mounts: Some(vec![
-            mount(WORKSPACE, WORKSPACE_DIR, false),
-            mount(AXON, AXON_DIR, false),
-        ]),
+        volume_mounts: Some(volumes::of_checkout(git)),
         working_dir: None,
-        ..container(task, policy)
+        ..container(overrides, policy)
     };
-    let overrides = task.spec.pod_overrides.as_ref();
-    let nodes = overrides
-        .map(|it| it.node_selector.clone())
-        .unwrap_or_default();
     let spec = PodSpec {
-        active_deadline_seconds: overrides.and_then(|it| it.active_deadline_seconds),
-        automount_service_account_token: Some(false),
         containers: vec![agent],
         enable_service_links: Some(false),
         init_containers: Some(vec![init]),
-        node_selector: (!nodes.is_empty()).then_some(nodes),
         restart_policy: Some("Never".into()),
         security_context: Some(pod_security()),
         termination_grace_period_seconds: Some(TERMINATION_GRACE),
-        volumes: Some(vec![empty_dir(WORKSPACE), empty_dir(AXON)]),
-        ..PodSpec::default()
+        volumes: Some(volumes::of_pod(git, overrides)),
+        ..placed(overrides)
     };
-    (spec, environment.overridden)
+    (spec, overridden)
+}
+
+/// Where the Pod runs, as whom and for how long.
+fn placed(overrides: Option<&PodOverrides>) -> PodSpec {
+    let PodOverrides {
+        active_deadline_seconds,
+        node_selector,
+        tolerations,
+        affinity,
+        service_account_name,
+        priority_class_name,
+        runtime_class_name,
+        image_pull_secrets,
+        // Of the containers, the Pod's metadata and its volumes.
+        resources: _,
+        env: _,
+        labels: _,
+        annotations: _,
+        volumes: _,
+        volume_mounts: _,
+    } = overrides.cloned().unwrap_or_default();
+    let pull_secrets = image_pull_secrets
+        .into_iter()
+        .map(|it| LocalObjectReference { name: it.name });
+    PodSpec {
+        active_deadline_seconds: active_deadline_seconds.map(|it| it.min(MAX_DEADLINE)),
+        affinity,
+        // Whoever names an account wants what it can do; the account itself may still say no.
+        automount_service_account_token: service_account_name.is_none().then_some(false),
+        image_pull_secrets: filled(pull_secrets.collect()),
+        node_selector: (!node_selector.is_empty()).then_some(node_selector),
+        priority_class_name,
+        runtime_class_name,
+        service_account_name,
+        tolerations: filled(tolerations),
+        ..PodSpec::default()
+    }
+}
+
+/// A list, if there is something in it.
+fn filled<T>(list: Vec<T>) -> Option<Vec<T>> {
+    (!list.is_empty()).then_some(list)
 }
 
 /// What both containers have in common.
-fn container(task: &Task, pull_policy: Option<String>) -> Container {
-    let asked = task
-        .spec
-        .pod_overrides
-        .as_ref()
-        .and_then(|it| it.resources.clone());
+fn container(overrides: Option<&PodOverrides>, pull_policy: Option<String>) -> Container {
+    let asked = overrides.and_then(|it| it.resources.clone());
     Container {
         image_pull_policy: pull_policy,
         // The same for both: a quota that asks for limits asks it of every container.
@@ -116,65 +147,6 @@ fn container(task: &Task, pull_policy: Option<String>) -> Container {
         working_dir: Some(REPO_DIR.to_owned()),
         ..Container::default()
     }
-}
-
-fn checkout_args(task: &Task, checkout: Option<&Checkout>) -> Vec<String> {
-    let mut args = words(&[
-        "--repo-dir",
-        REPO_DIR,
-        "--home",
-        HOME_DIR,
-        "--axon-dir",
-        AXON_DIR,
-        "--termination-log",
-        TERMINATION_LOG,
-    ]);
-    let mut add = |flag: &str, value: &str| args.extend([flag.to_owned(), env::escaped(value)]);
-    if let Some(checkout) = checkout {
-        add("--url", &checkout.url.to_string());
-        if let Some(reference) = &checkout.reference {
-            add("--ref", reference);
-        }
-        if let Some(branch) = &task.spec.branch {
-            add("--branch", branch);
-        }
-        if checkout.depth != DEFAULT_DEPTH {
-            add("--depth", &checkout.depth.to_string());
-        }
-        if let Some(GitIdentity { name, email }) = &checkout.identity {
-            add("--git-name", name);
-            add("--git-email", email);
-        }
-        if checkout.submodules {
-            args.push("--submodules".to_owned());
-        }
-    }
-    args
-}
-
-fn agent_args(checkout: Option<&Checkout>, secret: &[String]) -> Vec<String> {
-    let mut args = words(&[
-        "--prompt-file",
-        "/axon/prompt",
-        "--base-file",
-        "/axon/base",
-        "--repo-dir",
-        REPO_DIR,
-        "--home",
-        HOME_DIR,
-        "--results-file",
-        RESULTS_FILE,
-        "--termination-log",
-        TERMINATION_LOG,
-    ]);
-    for name in secret {
-        args.extend(["--mask".to_owned(), env::escaped(name)]);
-    }
-    if let Some(host) = checkout.and_then(|it| env::web_host(&it.url)) {
-        args.extend(["--url-host".to_owned(), env::escaped(&host)]);
-    }
-    args.extend(words(&["--", ENTRYPOINT]));
-    args
 }
 
 fn default_resources() -> ResourceRequirements {
@@ -199,23 +171,6 @@ fn pod_security() -> PodSecurityContext {
     }
 }
 
-fn empty_dir(name: &str) -> Volume {
-    Volume {
-        name: name.to_owned(),
-        empty_dir: Some(EmptyDirVolumeSource::default()),
-        ..Volume::default()
-    }
-}
-
-fn mount(volume: &str, path: &str, read_only: bool) -> VolumeMount {
-    VolumeMount {
-        name: volume.to_owned(),
-        mount_path: path.to_owned(),
-        read_only: read_only.then_some(true),
-        ..VolumeMount::default()
-    }
-}
-
-fn words(words: &[&str]) -> Vec<String> {
+pub(super) fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|it| (*it).to_owned()).collect()
 }
