@@ -269,3 +269,25 @@ async fn secrets_and_their_kin_are_created_by_their_own_commands() {
     assert_eq!(read(&["configmap", "c"]).await, r#"{"a":"b","empty":""}"#);
     kubectl.cluster.stop().await;
 }
+
+#[tokio::test]
+async fn the_installation_is_applied() {
+    let Some(kubectl) = Kubectl::start().await else {
+        return;
+    };
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/axon.yaml");
+    kubectl
+        .out(&["apply", "-f", manifest.to_str().unwrap()])
+        .await;
+    let installed = ["get", "-n", "axon-system", "-o", "name"];
+    let told = kubectl
+        .out(&[&installed[..], &["deployment,service,pdb,serviceaccount"]].concat())
+        .await;
+    for name in [
+        "deployment.apps/axon-controller",
+        "poddisruptionbudget.policy/axon-controller",
+        "serviceaccount/axon-controller",
+    ] {
+        assert!(told.contains(name), "{name}: {told}");
+    }
+}

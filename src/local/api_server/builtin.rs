@@ -12,6 +12,7 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 use k8s_openapi::api::rbac::v1::Role;
@@ -226,6 +227,15 @@ pub(crate) const TABLE: &[Builtin] = &[
     )
     .generation()
     .short(&["netpol"]),
+    Builtin::new::<PodDisruptionBudget>(
+        "policy",
+        "poddisruptionbudgets",
+        "PodDisruptionBudget",
+        "poddisruptionbudgets.policy",
+    )
+    .status()
+    .generation()
+    .short(&["pdb"]),
     Builtin::new::<CustomResourceDefinition>(
         "apiextensions.k8s.io",
         "customresourcedefinitions",

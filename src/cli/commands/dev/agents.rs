@@ -126,9 +126,16 @@ impl Table {
 
     fn local(&self, program: &str) -> Result<PathBuf, String> {
         if !program.contains('/') {
-            return self
-                .on_path(program)
-                .ok_or_else(|| format!("no program \"{program}\" on PATH"));
+            return self.on_path(program).ok_or_else(|| {
+                let beside = self.base.as_ref().map(|it| it.join(program));
+                let hint = match beside.filter(|it| it.is_file()) {
+                    Some(_) => {
+                        format!("; for the file beside axon.yaml write \"local:./{program}\"")
+                    }
+                    None => String::new(),
+                };
+                format!("no program \"{program}\" on PATH{hint}")
+            });
         }
         let Some(base) = &self.base else {
             return Err(format!(
