@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := check
 # What runs in any image.
 static := x86_64-unknown-linux-gnu
-.PHONY: check test test-real e2e bench schema demo lint deny
+.PHONY: check test test-real e2e e2e-agents bench schema demo lint deny
 
 # The embedded cluster runs a quickstart to its outputs.
 demo:
@@ -40,6 +40,21 @@ e2e:
 	AXON_REQUIRE_NODE=1 "$$cluster" with-node --image $$target/images/pause.tar \
 	  --image $$target/images/axon.tar --image $$target/images/agent.tar --image $$target/images/echo.tar \
 	  cargo test --offline --test e2e
+
+# The agents' real programs, of the versions that their images have, against a model that plays a script: in local
+# mode, and in Pods. All of it has no network but its own. Needs root.
+e2e-agents:
+	@scripts/need cargo git go node npm
+	@scripts/node-packages
+	cluster=$$(tests/cluster/build); target=$${CARGO_TARGET_DIR:-target}; \
+	agents=$$(tests/agents/install); \
+	cargo test --test agents --no-run; \
+	RUSTFLAGS="-C target-feature=+crt-static" cargo build --package axon-helper --target $(static); \
+	tests/cluster/images $$target/debug/axon $$target/$(static)/debug/axon-helper $$target/images; \
+	images=$$(tests/agents/images "$$agents" $$target/images); \
+	AXON_REQUIRE_NODE=1 AXON_REQUIRE_AGENTS=1 AXON_TEST_AGENTS=$$agents "$$cluster" with-node \
+	  $$(printf ' --image %s' $$target/images/pause.tar $$target/images/axon.tar $$images) \
+	  cargo test --offline --test agents -- --test-threads 4
 
 # Times beside kubectl's, on a real server.
 bench:

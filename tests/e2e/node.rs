@@ -34,7 +34,7 @@ pub(crate) struct Node {
     kubectl: Vec<String>,
     kubeconfig: String,
     /// Where Pods reach what a test serves.
-    address: String,
+    pub(crate) address: String,
     pub(crate) audit_log: String,
 }
 
