@@ -2,6 +2,7 @@
 
 use super::env;
 use super::pod::AXON_DIR;
+use super::pod::GIT_DIR;
 use super::pod::HOME_DIR;
 use super::pod::REPO_DIR;
 use super::pod::RESULTS_FILE;
@@ -78,6 +79,11 @@ pub(super) fn of_agent(task: &Task, start: &Start, secret: &[String]) -> Vec<Str
     }
     for name in secret {
         add("--mask", &env::escaped(name));
+    }
+    let git = start.checkout.as_ref().map(|it| &it.credentials);
+    if git.is_some_and(Option::is_some) {
+        // A token that is rotated while the agent runs is only there.
+        add("--mask-dir", GIT_DIR);
     }
     let host = start
         .checkout
