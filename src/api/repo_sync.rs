@@ -177,6 +177,10 @@ pub struct RepoSyncStatus {
     /// Id that its objects carry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync: Option<String>,
+    /// Id that its objects carried before its repository, path or `sync:` changed, while some are left
+    /// that carry it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former_sync: Option<String>,
     /// The revision that was last looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_attempted_revision: Option<String>,
@@ -204,6 +208,7 @@ impl Default for RepoSyncStatus {
             observed_generation: never_observed(),
             conditions: Vec::new(),
             sync: None,
+            former_sync: None,
             last_attempted_revision: None,
             last_applied_revision: None,
             last_handled_reconcile_at: None,

@@ -12,6 +12,7 @@ use kube::ResourceExt as _;
 
 use super::claims::Name;
 use super::gate::Answers;
+use super::left::Remains;
 use super::outcome::Outcome;
 use super::reason::Class;
 use super::reason::Trouble;
@@ -19,6 +20,7 @@ use super::tell::Ended;
 use crate::api::RepoSync;
 use crate::controller::repositories::Shared;
 use crate::model::Digest;
+use crate::model::RepoUrl;
 use crate::model::Snapshot;
 use crate::model::SyncId;
 use crate::repo::Tip;
@@ -35,6 +37,8 @@ pub(super) struct Memory {
     /// How trying to apply it went.
     pub(super) attempt: Option<Attempt>,
     pub(super) drift: Drift,
+    /// What an earlier repository, path or id has left.
+    pub(super) remains: Remains,
     /// The value of `axon.io/reconcileAt` that was answered.
     pub(super) handled: Option<String>,
     /// What has ended and was not told.
@@ -46,6 +50,8 @@ pub(super) struct Memory {
 /// The repository, and the Secret that opens it.
 #[derive(Debug, Default)]
 pub(super) struct Source {
+    /// URL, and name of the Secret, that it was opened with.
+    pub(super) of: Option<(RepoUrl, Option<String>)>,
     pub(super) shared: Option<Arc<Shared>>,
     pub(super) secret_version: Option<String>,
     /// Until when the credential is good, where it ends.
@@ -53,6 +59,17 @@ pub(super) struct Source {
 }
 
 impl Source {
+    /// Forgets what was opened with another URL or Secret than these.
+    pub(super) fn is_to_be(&mut self, url: &RepoUrl, secret: Option<&str>) {
+        let same = |(old, its): &(RepoUrl, Option<String>)| old == url && its.as_deref() == secret;
+        if !self.of.as_ref().is_some_and(same) {
+            *self = Self {
+                of: Some((url.clone(), secret.map(str::to_owned))),
+                ..Self::default()
+            };
+        }
+    }
+
     /// Whether the credential is no longer to be used.
     pub(super) fn is_stale(&self, now: Timestamp) -> bool {
         self.expires.is_some_and(|at| at <= now)
@@ -113,6 +130,7 @@ impl Memory {
             config: None,
             attempt: None,
             drift: Drift::default(),
+            remains: Remains::default(),
             handled: sync
                 .status
                 .as_ref()
@@ -141,7 +159,7 @@ pub(super) struct Memories(Mutex<HashMap<Name, Memory>>);
 
 impl Memories {
     /// Takes out what is remembered of `sync`: no two look at one object at a time. A new spec makes
-    /// all be looked at anew; only the repository is kept, for what was fetched.
+    /// all be looked at anew; only the repository is kept, for what was fetched, where it is the same.
     pub(super) fn take(&self, name: &Name, sync: &RepoSync) -> Memory {
         let mut memory = match self.lock().remove(name) {
             Some(memory) if memory.of == identity(sync) => memory,

@@ -13,6 +13,7 @@ mod delete;
 #[cfg(test)]
 mod fixture;
 mod gate;
+mod left;
 mod memory;
 mod open;
 mod outcome;

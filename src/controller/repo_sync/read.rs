@@ -63,6 +63,8 @@ impl Reader<'_> {
     /// Asks what the reference stands at, by an answer no older than `since`, and reads the files
     /// where that is new. An unreadable commit is left at that until its time.
     pub(super) async fn read(&self, memory: &mut Memory, since: Instant) -> Result<Read, Unread> {
+        let secret = self.spec.secret_ref.as_ref().map(|it| it.name.as_str());
+        memory.source.is_to_be(&self.settings.url, secret);
         let tip = self.tip(&mut memory.source, since).await?;
         if memory.config.as_ref().is_some_and(|it| it.tip == tip) {
             return Ok(Read::Same);

@@ -26,9 +26,11 @@ use super::decide::Poll;
 use super::delete;
 use super::delete::Removal;
 use super::gate::Answers;
+use super::left;
 use super::memory::Memories;
 use super::memory::Memory;
 use super::own;
+use super::own::Claimant;
 use super::read::Read;
 use super::read::Reader;
 use super::reason::Reason;
@@ -144,6 +146,9 @@ async fn work(
         if let Some(written) = written.map_err(Error::Status)? {
             sync = written;
         }
+        if let Some(left) = left::news(before.as_ref(), &report) {
+            tell::left(&context.client, &sync, left, now).await;
+        }
         if let Some(ended) = memory.ended.take() {
             tell::on_commit(&context.commit_statuses, &sync, &ended);
             tell::ended(&context.client, before.as_ref(), &sync, &ended, now).await;
@@ -189,6 +194,13 @@ async fn look(
             Tried::Later(wait) => return (None, Some(wait)),
         }
     }
+    let is_taken = |id: &str| {
+        let others = context.rivals.of(name_space(name), &context.claims);
+        let me = sync.uid().unwrap_or_default();
+        let wants = |it: &Claimant| it.wants.as_ref().is_some_and(|it| it.as_str() == id);
+        others.iter().any(|it| it.uid != me && wants(it))
+    };
+    memory.remains = left::by(sync, memory, &context.view, is_taken);
     asked.touched = context.claims.touched(name);
     let rest = decide::rest(memory, &asked, clock::now());
     (record::report(memory), Some(rest))

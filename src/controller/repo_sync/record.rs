@@ -173,6 +173,7 @@ pub(super) fn report(memory: &Memory) -> Option<Report> {
         sync: attempt
             .and_then(|it| it.sync.as_ref())
             .map(ToString::to_string),
+        remains: memory.remains.clone(),
         counts: memory.ended.as_ref().and_then(|it| it.counts),
         plan,
         // What came to no commit is no sync.

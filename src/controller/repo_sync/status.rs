@@ -16,6 +16,7 @@ use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
 
+use super::left::Remains;
 use super::reason::Class;
 use super::reason::Reason;
 use super::reason::Trouble;
@@ -44,6 +45,8 @@ pub(super) struct Report {
     pub(super) applied: Option<String>,
     pub(super) handled: Option<String>,
     pub(super) sync: Option<String>,
+    /// What an earlier repository, path or id of it has left.
+    pub(super) remains: Remains,
     /// What was written, if anything was.
     pub(super) counts: Option<ObjectCounts>,
     pub(super) plan: Pending,
@@ -75,6 +78,11 @@ pub(super) fn next(sync: &RepoSync, report: &Report, now: Timestamp) -> RepoSync
         if value.is_some() {
             field.clone_from(value);
         }
+    }
+    match &report.remains {
+        Remains::Unknown => {}
+        Remains::Nothing => status.former_sync = None,
+        Remains::Left(left) => status.former_sync = Some(left.sync.clone()),
     }
     status.objects = report.counts.or(status.objects);
     match &report.plan {
@@ -158,7 +166,11 @@ fn conditions(
         cut(&trouble.message, MAX_MESSAGE)
     } else {
         let revision = status.last_applied_revision.as_deref();
-        format!("applied revision {}", revision.unwrap_or_default())
+        let applied = format!("applied revision {}", revision.unwrap_or_default());
+        match &report.remains {
+            Remains::Left(left) => cut(&format!("{applied}; {left}"), MAX_MESSAGE),
+            Remains::Unknown | Remains::Nothing => applied,
+        }
     };
     let (ready, other) = match reason.class() {
         Class::Done => ("True", None),

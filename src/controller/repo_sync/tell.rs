@@ -9,6 +9,7 @@ use kube::Client;
 use kube::Resource as _;
 use kube::ResourceExt as _;
 
+use super::left::Left;
 use super::reason::Class;
 use super::reason::Reason;
 use super::status;
@@ -78,6 +79,17 @@ pub(super) async fn ended(
         },
     };
     // The version of the object tells one occasion from another.
+    let version = sync.resource_version().unwrap_or_default();
+    events::publish(client, &sync.object_ref(&()), &notice, &version, now).await;
+}
+
+/// Tells what an earlier repository, path or id of `sync` has left.
+pub(super) async fn left(client: &Client, sync: &RepoSync, left: &Left, now: Timestamp) {
+    let notice = Notice {
+        level: Level::Warning,
+        reason: "LeftBehind".into(),
+        message: left.to_string(),
+    };
     let version = sync.resource_version().unwrap_or_default();
     events::publish(client, &sync.object_ref(&()), &notice, &version, now).await;
 }

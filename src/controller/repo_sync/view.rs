@@ -17,6 +17,7 @@ use super::slim;
 use crate::api::labels;
 use crate::cluster::Object;
 use crate::model::Digest;
+use crate::model::Home;
 use crate::model::Key;
 use crate::model::Kind;
 use crate::model::ObjectName;
@@ -59,6 +60,8 @@ struct Stock {
 #[derive(Debug)]
 struct Held {
     sync: Option<String>,
+    /// Of the file that declares it, by its `axon.io/origin`.
+    home: Option<Digest>,
     /// Of all that a plan may depend on.
     relevant: Digest,
     json: Box<[u8]>,
@@ -138,6 +141,25 @@ impl View {
         sync::View { objects, records }
     }
 
+    /// Objects of a namespace that carry the id `sync`, and were declared by another file than `home`
+    /// where that is given.
+    pub(super) fn left(&self, namespace: &str, sync: &str, home: Option<&Home>) -> Vec<Key> {
+        let home = home.map(|it| Digest::of(it.to_string()));
+        let shelves = self.lock();
+        let mut left = Vec::new();
+        for kind in Kind::ALL {
+            let held = shelves[index(Shelf::Declared(kind))].held.get(namespace);
+            let of = |it: &Held| {
+                let is_elsewhere = home.is_none() || (it.home.is_some() && it.home != home);
+                it.sync.as_deref() == Some(sync) && is_elsewhere
+            };
+            let names = held.into_iter().flatten().filter(|(_, it)| of(it));
+            left.extend(names.filter_map(|(name, _)| key(kind, name)));
+        }
+        left.sort();
+        left
+    }
+
     fn lock(&self) -> MutexGuard<'_, [Stock; 4]> {
         // After a panic in between, at worst an object is missing: a plan with changes is made anew.
         self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
@@ -150,12 +172,16 @@ impl Stock {
         let sync = object["metadata"]["labels"][labels::SYNC]
             .as_str()
             .map(str::to_owned);
+        let origin = object["metadata"]["annotations"][labels::ORIGIN].as_str();
+        let home = origin.and_then(|it| it.rsplit_once('#'));
+        let home = home.map(|(home, _)| Digest::of(home));
         let slim = match of {
             Shelf::Declared(_) => slim::object(object),
             Shelf::Records => slim::record(object),
         };
         let held = Held {
             sync,
+            home,
             relevant: slim::relevant(&slim),
             json: slim.to_string().into_bytes().into_boxed_slice(),
         };

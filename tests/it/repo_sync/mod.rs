@@ -2,6 +2,7 @@
 
 mod commit_status;
 mod guards;
+mod moved;
 mod rights;
 mod rivals;
 mod stage;

@@ -35,8 +35,7 @@ pub(super) struct Stage<'a> {
     pub(super) context: &'a Context,
     pub(super) repo: GitRepo,
     pub(super) server: GitServer,
-    // Kept until the test ends.
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl<'a> Stage<'a> {
@@ -46,8 +45,13 @@ impl<'a> Stage<'a> {
             context,
             repo: GitRepo::new(dir.path(), "acme/app.git"),
             server: GitServer::start(dir.path()),
-            _dir: dir,
+            dir,
         }
+    }
+
+    /// What the server serves.
+    pub(super) fn dir(&self) -> &std::path::Path {
+        self.dir.path()
     }
 
     pub(super) fn url(&self) -> String {
@@ -171,6 +175,13 @@ impl<'a> Stage<'a> {
         api.patch(name, &by_hand, &Patch::Merge(&patch))
             .await
             .unwrap();
+    }
+
+    pub(super) async fn remove_workspaces(&self, names: &[&str]) {
+        let api: Api<Workspace> = self.context.api();
+        for name in names {
+            api.delete(name, &DeleteParams::default()).await.unwrap();
+        }
     }
 
     pub(super) async fn delete(&self, name: &str) {
