@@ -67,6 +67,7 @@ codes! {
     NameCollision "name-collision" "two values of a fleet give one name",
     ClusterField "cluster-field" "a field that the cluster sets is left out",
     DuplicateVariable "duplicate-variable" "an environment variable is set twice",
+    PastedSecret "pasted-secret" "a value looks like a token or a private key: secrets are referenced, never committed",
     NotShown "not-shown" "more problems than are shown",
 }
 

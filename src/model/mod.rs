@@ -8,6 +8,7 @@ pub mod duration;
 pub mod git_credentials;
 pub mod item;
 pub mod label;
+pub mod leak;
 pub mod names;
 pub mod object;
 pub mod origin;

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::model::leak;
 use crate::model::plan::SENSITIVE;
 use crate::model::plan::Shown;
 use crate::sync::path::FieldPath;
@@ -83,21 +84,29 @@ fn masked(place: Place, value: &Value) -> Value {
             .collect(),
         Value::Array(items) => items.iter().map(|item| masked(place, item)).collect(),
         Value::Null => Value::Null,
-        Value::String(text) if place == Place::Sensitive || has_user_info(text) => SENSITIVE.into(),
-        Value::Bool(_) | Value::Number(_) if place == Place::Sensitive => SENSITIVE.into(),
-        Value::String(_) | Value::Bool(_) | Value::Number(_) => value.clone(),
+        Value::String(_) | Value::Bool(_) | Value::Number(_) if place == Place::Sensitive => {
+            SENSITIVE.into()
+        }
+        Value::String(text) => without_credentials(text).into(),
+        Value::Bool(_) | Value::Number(_) => value.clone(),
     }
 }
 
-/// Whether a URL in the text carries a user or password.
-fn has_user_info(text: &str) -> bool {
-    text.match_indices("://").any(|(at, found)| {
-        let rest = &text[at + found.len()..];
-        let end = rest
-            .find(|c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '\''))
-            .unwrap_or(rest.len());
-        rest[..end].contains('@')
-    })
+/// A text of one word that holds a credential is not shown at all, and of others not the credential.
+fn without_credentials(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut at = 0;
+    for found in leak::find(text) {
+        if !text.contains(char::is_whitespace) {
+            return SENSITIVE.into();
+        }
+        let start = found.start.max(at);
+        shown.push_str(&text[at..start]);
+        shown.push_str(SENSITIVE);
+        at = found.end.max(start);
+    }
+    shown.push_str(&text[at..]);
+    shown
 }
 
 #[cfg(test)]
@@ -151,6 +160,21 @@ mod tests {
             &["spec", "prompt"],
             &json!("ask bob@x.io at https://x.io/@bob"),
             &plain(json!("ask bob@x.io at https://x.io/@bob")),
+        );
+        check(
+            &["spec", "repo"],
+            &json!("ssh://git@host/a"),
+            &plain(json!("ssh://git@host/a")),
+        );
+        check(
+            &["spec", "repo"],
+            &json!("https://host/a?access_token=pw"),
+            &Shown::Sensitive,
+        );
+        check(
+            &["spec", "prompt"],
+            &json!("use glpat-0123456789abcdef there"),
+            &plain(json!("use (sensitive) there")),
         );
         assert_eq!(shown(&FieldPath::of(&["spec"]), None), Shown::Absent);
     }

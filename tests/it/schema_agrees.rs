@@ -67,6 +67,7 @@ fn told_by_schema(problem: &Diagnostic) -> Told {
         | Code::NameCollision
         | Code::ClusterField
         | Code::DuplicateVariable
+        | Code::PastedSecret
         | Code::NotShown => Told::Never,
     }
 }

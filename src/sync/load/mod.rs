@@ -19,6 +19,7 @@ mod meaning;
 mod metadata;
 mod node;
 mod object;
+mod pasted;
 mod report;
 mod scalar;
 mod schema;
@@ -85,6 +86,9 @@ pub fn load(snapshot: &Snapshot) -> Result<Loaded, Vec<Diagnostic>> {
         let documents = yaml::documents(file, &mut report);
         if file == 0 {
             include::check(&documents, &snapshot.unmatched, &mut report);
+        }
+        for document in &documents {
+            pasted::check(document, &mut report);
         }
         document::declare(documents, file == 0, &mut fleets, &mut objects, &mut report);
     }

@@ -6,6 +6,7 @@ use crate::model::Code;
 use crate::model::Diagnostic;
 use crate::model::Problem;
 use crate::model::RepoPath;
+use crate::model::leak;
 use crate::model::problem::Place;
 use crate::model::problem::Severity;
 
@@ -15,8 +16,12 @@ use super::node::Mark;
 pub(super) const MAX_DIAGNOSTICS: usize = 100;
 /// Longest part of a line that is shown.
 const MAX_LINE: usize = 160;
+/// Longest part of a line that is looked through for credentials.
+const MAX_MASKED: usize = 4096;
 /// Longest word that is compared with known words.
 const MAX_WORD: usize = 64;
+/// Shortest beginning of a word that is taken for it.
+const MIN_BEGINNING: usize = 3;
 /// Most known words that are listed.
 const MAX_KNOWN: usize = 12;
 
@@ -41,12 +46,16 @@ impl<'a> Source<'a> {
         self.text[start..].lines().next()
     }
 
-    /// A line, fit to be shown: cut, without control characters and without credentials in URLs.
+    /// A line, fit to be shown: cut, without control characters and without credentials.
     fn line(&self, number: usize) -> String {
         let line = self.raw_line(number).unwrap_or_default();
-        let shown = line.chars().take(MAX_LINE);
-        let shown = shown.map(|c| if c.is_control() { ' ' } else { c });
-        without_credentials(&shown.collect::<String>())
+        // Masked as a whole: a part of a token is not known for one.
+        let shown: String = line.chars().take(MAX_MASKED).collect();
+        let shown = leak::masked_line(&shown);
+        let shown = shown.chars().take(MAX_LINE);
+        shown
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect()
     }
 }
 
@@ -183,8 +192,8 @@ impl<'a> Report<'a> {
         self.seen.insert((mark, problem.message.clone()));
         let diagnostic = Diagnostic {
             place: self.place(mark),
-            message: problem.message,
-            hint: self.with_values(mark, problem.hint),
+            message: leak::masked(&problem.message),
+            hint: self.with_values(mark, problem.hint.map(|it| leak::masked(&it))),
             severity: problem.severity,
             code: problem.code,
             width: mark.width,
@@ -244,14 +253,20 @@ fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
         return None;
     }
     let word = word.to_lowercase();
+    // The beginning of one word alone is that word.
+    let mut begun = known.iter().filter(|it| it.starts_with(&word));
+    if let (Some(one), None, true) = (begun.next(), begun.next(), word.len() >= MIN_BEGINNING) {
+        return Some(one);
+    }
     let distance = |other: &str| strsim::damerau_levenshtein(&word, &other.to_lowercase());
     let (near, off) = known
         .iter()
         .filter(|other| other.len() <= MAX_WORD)
         .map(|other| (*other, distance(other)))
         .min_by_key(|(_, off)| *off)?;
-    // A third of the letters may be wrong, and at least one.
-    (off <= (near.chars().count() / 3).max(1)).then_some(near)
+    // A third of the letters may be wrong, and at least one, but not all.
+    let letters = near.chars().count();
+    (off <= (letters / 3).max(1) && off < letters).then_some(near)
 }
 
 /// `"a", "b"`.
@@ -260,42 +275,9 @@ pub(super) fn quoted<'k>(words: impl Iterator<Item = &'k str>) -> String {
     words.join(", ")
 }
 
-/// `text` with what stands between `://` and `@` in a URL replaced.
-fn without_credentials(text: &str) -> String {
-    let mut clean = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("://") {
-        let (before, after) = rest.split_at(at + "://".len());
-        clean.push_str(before);
-        let end = after
-            .find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '/'))
-            .unwrap_or(after.len());
-        rest = match after[..end].rfind('@') {
-            Some(at) => {
-                clean.push('…');
-                &after[at..]
-            }
-            None => after,
-        };
-    }
-    clean.push_str(rest);
-    clean
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lines_show_no_credentials() {
-        let check = |text: &str, expected: &str| assert_eq!(without_credentials(text), expected);
-        check(
-            "repo: https://bob:hunter2@host/a and https://b/c",
-            "repo: https://…@host/a and https://b/c",
-        );
-        check("ssh://git@host/a", "ssh://…@host/a");
-        check("x: git@host:a", "x: git@host:a");
-    }
 
     #[test]
     fn suggestions() {
@@ -306,5 +288,11 @@ mod tests {
         check("Prompt", Some("prompt"));
         check("tpye", Some("type"));
         check("image", None);
+        check("bra", Some("branch"));
+        assert_eq!(
+            nearest("claude", &["claude-code", "codex"]),
+            Some("claude-code")
+        );
+        assert_eq!(nearest("c", &["a", "b"]), None);
     }
 }
