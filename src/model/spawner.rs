@@ -148,16 +148,25 @@ impl Filter {
     }
 }
 
-fn schedule(cron: &Cron) -> Result<Schedule, Problem> {
+fn schedule(cron: &Cron) -> Result<Schedule, Vec<Problem>> {
     use super::schedule::Error;
-    Schedule::parse(&cron.schedule, cron.time_zone.as_deref()).map_err(|error| {
-        let pointer = match &error {
+    let told = |error: &Error| {
+        let pointer = match error {
             Error::Zone { .. } if cron.time_zone.is_some() => "/when/cron/timeZone",
             _ => "/when/cron/schedule",
         };
-        let cause = std::error::Error::source(&error).map(|it| format!(": {it}"));
+        let cause = std::error::Error::source(error).map(|it| format!(": {it}"));
         let message = format!("{error}{}", cause.unwrap_or_default());
         Problem::error(pointer, message).code(Code::InvalidSchedule)
+    };
+    Schedule::parse(&cron.schedule, cron.time_zone.as_deref()).map_err(|error| {
+        let mut problems = vec![told(&error)];
+        if let (Error::Zone { .. }, Some(_)) = (&error, &cron.time_zone) {
+            // A bad time zone hides what is wrong with the schedule.
+            let alone = Schedule::parse(&cron.schedule, None).err();
+            problems.extend(alone.map(|it| told(&it)));
+        }
+        problems
     })
 }
 
@@ -176,10 +185,10 @@ fn source(when: &When, template: &TaskTemplate, problems: &mut Vec<Problem>) -> 
         }
         (None, Some(cron)) => schedule(cron)
             .map(Source::Cron)
-            .map_err(|problem| problems.push(problem))
+            .map_err(|found| problems.extend(found))
             .ok(),
         (Some(_), Some(cron)) => {
-            problems.extend(schedule(cron).err());
+            problems.extend(schedule(cron).err().into_iter().flatten());
             problems.push(
                 Problem::error("/when", "expected one source, got githubIssues and cron")
                     .code(Code::ExclusiveKeys)

@@ -174,7 +174,15 @@ pub(super) fn spawner(
         }
         match field.key.as_str() {
             "prompt" => "promptTemplate".clone_into(&mut field.key),
-            "workspace" => field = reference(field),
+            "workspace" => {
+                if let Value::Map(_) = field.value.value {
+                    let message = "\"workspace\" of a spawner must be text, got a map";
+                    let hint = "declare it under \"workspaces\", and name it here".to_owned();
+                    report.error_with(Code::WrongType, field.value.mark, message, Some(hint));
+                    field.value = Node::broken(field.value.mark);
+                }
+                field = reference(field);
+            }
             _ => {}
         }
         template.push(field);

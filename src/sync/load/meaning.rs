@@ -18,6 +18,7 @@ use super::node::Node;
 use super::report::Report;
 use super::schema::Holder;
 use super::shape;
+use super::words::brief;
 
 /// Checks a spec that the schema has been asked about.
 pub(super) fn check(kind: Kind, spec: &Node, holder: &Holder<'_>, report: &mut Report<'_>) {
@@ -76,6 +77,12 @@ fn stand_in(json: &mut Json, stand_ins: &Json) {
 }
 
 fn check_workspace(spec: &Node, report: &mut Report<'_>) {
+    if let Some((text, mark)) = spec.text_of("ref")
+        && !is_reference(text)
+    {
+        let message = format!("\"{}\" cannot be a branch, a tag or a commit", brief(text));
+        report.error(Code::InvalidName, mark, message);
+    }
     let Some((text, mark)) = spec.text_of("repo") else {
         return;
     };
@@ -83,6 +90,21 @@ fn check_workspace(spec: &Node, report: &mut Report<'_>) {
         Err(error) => report.error(Code::InvalidUrl, mark, error.to_string()),
         Ok(_) => shape::check_repo_url(text, mark, report),
     }
+}
+
+/// Whether git takes a text for the name of a ref, or for a commit.
+fn is_reference(text: &str) -> bool {
+    let is_part = |part: &str| {
+        !part.is_empty() && !part.starts_with('.') && !part.to_lowercase().ends_with(".lock")
+    };
+    let is_odd = |c: char| c.is_control() || " ~^:?*[\\".contains(c);
+    !text.starts_with('-')
+        && !text.ends_with('.')
+        && !text.contains("..")
+        && !text.contains("@{")
+        && !text.contains(is_odd)
+        && text != "@"
+        && text.split('/').all(is_part)
 }
 
 fn check_templates(spec: &Node, report: &mut Report<'_>) {
