@@ -196,6 +196,8 @@ pub enum BlockedReason {
     Conflict,
     /// An object of that name exists and is not of any sync.
     Foreign,
+    /// It is being deleted, and something holds it.
+    Going,
     /// It belongs to another sync.
     OtherSync,
     /// The same sync id, from another source.

@@ -10,6 +10,7 @@ pub mod exit;
 mod inspect;
 mod output;
 mod plan_file;
+mod plan_hint;
 mod plan_json;
 mod plan_markdown;
 mod plan_saved;

@@ -172,8 +172,9 @@ fn blocked(why: &Blocked) -> PlanAction {
     let (reason, fields) = match why {
         Blocked::Conflict { fields } => (BlockedReason::Conflict, fields.as_slice()),
         Blocked::Foreign => (BlockedReason::Foreign, &[][..]),
-        Blocked::OtherSync { sync: _ } => (BlockedReason::OtherSync, &[][..]),
+        Blocked::OtherSync { .. } => (BlockedReason::OtherSync, &[][..]),
         Blocked::OtherSource { origin: _ } => (BlockedReason::OtherSource, &[][..]),
+        Blocked::Going => (BlockedReason::Going, &[][..]),
         Blocked::Refused { message: _ } => (BlockedReason::Refused, &[][..]),
     };
     let owned = fields.iter().map(|field| PlanField {

@@ -16,6 +16,8 @@ use crate::model::plan::FieldChange;
 use crate::model::plan::SENSITIVE;
 use crate::model::plan::Shown;
 use crate::sync::Refusal;
+use crate::sync::way_out::WayOut;
+use crate::sync::way_out::ways_out;
 
 /// GitHub refuses longer comments; the rest is room for a line of whoever posts it.
 const MAX: usize = 65_536 - 512;
@@ -24,9 +26,10 @@ const ROOM: usize = 256;
 /// Longest part of one object: one huge prompt must not push out all others.
 const MAX_PART: usize = 16 << 10;
 
-/// The plan, its summary first, in at most [`MAX`] bytes.
-pub(super) fn render(plan: &Plan, refusals: &[Refusal]) -> String {
-    let mut text = head(plan, refusals);
+/// The plan, its summary first, in at most [`MAX`] bytes. `asked`: whether the API server was asked for
+/// dry runs.
+pub(super) fn render(plan: &Plan, refusals: &[Refusal], asked: bool) -> String {
+    let mut text = head(plan, refusals, asked);
     let parts = plan.steps.iter().filter_map(|step| {
         let line = plan_text::line(step)?;
         let changes = plan_text::changes(step);
@@ -57,7 +60,7 @@ pub(super) fn render(plan: &Plan, refusals: &[Refusal]) -> String {
     text
 }
 
-fn head(plan: &Plan, refusals: &[Refusal]) -> String {
+fn head(plan: &Plan, refusals: &[Refusal], asked: bool) -> String {
     let sum = plan.summary();
     let told = plan_text::counts(sum);
     let mut text = String::new();
@@ -84,6 +87,16 @@ fn head(plan: &Plan, refusals: &[Refusal]) -> String {
     }
     for refusal in refusals {
         put(&mut text, format_args!("\n> **Refused:** {refusal}.\n"));
+    }
+    for WayOut { when, flags, or } in ways_out(plan) {
+        let (when, flags, or) = (html(&when), html(&flags), html(&or));
+        put(
+            &mut text,
+            format_args!("\n**Conflict:** {when}: <code>axon apply {flags}</code>; {or}.\n"),
+        );
+    }
+    if !asked {
+        put(&mut text, format_args!("\n{}\n", plan_text::NOT_ASKED));
     }
     text.push('\n');
     text

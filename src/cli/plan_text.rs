@@ -33,6 +33,10 @@ const NAMES: usize = 24;
 /// Longest value that is shown in a line; longer texts are told by their differing lines.
 const MAX_INLINE: usize = 120;
 
+/// What is said of a plan that was made with read rights alone.
+pub(super) const NOT_ASKED: &str =
+    "The API server was not asked (--no-dry-run): it may still change or refuse this.";
+
 /// The whole plan, with its summary.
 pub(super) fn render(plan: &Plan) -> String {
     let mut text = String::new();
@@ -132,10 +136,11 @@ pub(super) fn blocked(reason: &Blocked) -> String {
             format!("conflict: {}", each.join(", "))
         }
         Blocked::Foreign => "conflict: an object of this name is not of this sync".into(),
-        Blocked::OtherSync { sync } => format!("conflict: it belongs to sync {sync:?}"),
+        Blocked::OtherSync { sync, .. } => format!("conflict: it belongs to sync {sync:?}"),
         Blocked::OtherSource { origin } => {
             format!("conflict: the same sync id, from another source: {origin:?}")
         }
+        Blocked::Going => "conflict: it is being deleted; plan again when it has gone".into(),
         Blocked::Refused { message } => format!("refused: {}", visible(message)),
     }
 }

@@ -136,9 +136,15 @@ pub enum Blocked {
     /// An object of that name exists and is not of any sync.
     Foreign,
     /// An object of that name belongs to another sync.
-    OtherSync { sync: String },
+    OtherSync {
+        sync: String,
+        /// Whether another file declared it, too.
+        is_elsewhere: bool,
+    },
     /// The same sync id, from another source.
     OtherSource { origin: String },
+    /// It is being deleted, and something holds it: it can be made again when it has gone.
+    Going,
     /// The API server refuses it (schema, admission).
     Refused { message: String },
 }
@@ -305,7 +311,8 @@ impl Plan {
                     Blocked::Conflict { .. }
                     | Blocked::Foreign
                     | Blocked::OtherSync { .. }
-                    | Blocked::OtherSource { .. } => sum.conflicts += 1,
+                    | Blocked::OtherSource { .. }
+                    | Blocked::Going => sum.conflicts += 1,
                 },
             }
         }

@@ -91,6 +91,8 @@ pub mod record_key {
     pub const OUTCOME: &str = "outcome";
     /// RFC 3339 time of the outcome.
     pub const FINISHED: &str = "finished";
+    /// RFC 3339 time at which the run was claimed, where the record is younger than that: a copy.
+    pub const CLAIMED: &str = "claimed";
     /// Key of the work item, for spawned Tasks.
     pub const ITEM: &str = "item";
 }

@@ -58,7 +58,8 @@ pub(super) fn steps(
         for step in steps.iter_mut().filter(|it| it.key.kind == Kind::Task) {
             if let Action::Create { .. } = step.action {
                 let sync = old.to_owned();
-                let reason = Blocked::OtherSync { sync };
+                let is_elsewhere = false;
+                let reason = Blocked::OtherSync { sync, is_elsewhere };
                 step.action = Action::Blocked { reason };
             }
         }
@@ -119,6 +120,15 @@ fn present(
         Standing::Adoptable if options.force_conflicts => Claim::AdoptByForce,
         Standing::Adoptable => Claim::Adopt,
     };
+    if object.is_terminating() && !is_to_run(desired, object) {
+        // It cannot be held: what was written to it would go with it.
+        return match has_run(desired, world, identity) {
+            Some(record) => already_ran(record),
+            None => Action::Blocked {
+                reason: Blocked::Going,
+            },
+        };
+    }
     let desired = &as_it_is(desired, object);
     let manifest = mark(desired, identity);
     let manager = identity.manager();
@@ -210,7 +220,7 @@ fn leave(key: &Key, object: &Object, world: &World, options: &Options) -> Action
 
 /// What kubectl calls itself where it does not use server-side apply, and what the API server calls
 /// the owners of an object that is older than its first apply.
-const CLIENT_SIDE: [&str; 4] = [
+pub(super) const CLIENT_SIDE: [&str; 4] = [
     "kubectl-client-side-apply",
     "kubectl-create",
     "kubectl-edit",
@@ -219,6 +229,15 @@ const CLIENT_SIDE: [&str; 4] = [
 
 /// Value of the annotation `axon.io/prune` that keeps an object.
 pub(super) const PRUNE_DISABLED: &str = "disabled";
+
+/// Whether a Task that is there is another run than the declared one: that awaits its end anyway.
+fn is_to_run(desired: &Desired, object: &Object) -> bool {
+    let live = object.annotation(labels::RUN);
+    desired
+        .run
+        .as_ref()
+        .is_some_and(|run| live.is_some_and(|live| live != run.as_str()))
+}
 
 /// Whether a Task must run anew to become what is declared.
 fn runs_again(desired: &Desired, object: &Object, changes: &[FieldChange]) -> bool {

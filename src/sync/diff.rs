@@ -6,10 +6,12 @@ use serde_json::Value;
 use crate::cluster::Object;
 use crate::model::plan::FieldChange;
 use crate::model::plan::Manifest;
+use crate::sync::defaults;
 use crate::sync::mask::shown;
 use crate::sync::owners::Ours;
 use crate::sync::owners::Owners;
 use crate::sync::path::FieldPath;
+use crate::sync::path::Part;
 
 /// The parts of an object that a configuration has a say in.
 const DECLARED: [&[&str]; 3] = [
@@ -18,8 +20,9 @@ const DECLARED: [&[&str]; 3] = [
     &["spec"],
 ];
 
-/// What applying `manifest` changes in `live`: declared fields that differ, and fields that are `ours` and that are no longer declared. What the live object has beyond is left
-/// alone: defaults, and fields of others.
+/// What applying `manifest` changes in `live`: declared fields that differ, and fields that are
+/// `ours` and no longer declared. What the live object has beyond is left alone: defaults, and fields
+/// of others.
 pub(super) fn from_declared(
     manifest: &Manifest,
     live: &Object,
@@ -47,6 +50,8 @@ pub(super) fn from_declared(
         for fields in owners.applied(ours).filter_map(|it| owned(it, part)) {
             removed(&path, fields, declared, actual, &mut gone);
         }
+        // The API server would put the same there again.
+        gone.retain(|it| !is_default(manifest, it));
         // What somebody else owns too stays theirs.
         gone.retain(|it| owners.other_than(ours, &it.path).is_none());
         found.extend(gone);
@@ -159,6 +164,19 @@ fn removed<'a>(
             None => {}
         }
     }
+}
+
+/// Whether a field that goes holds what the API server puts there where nobody sets it.
+fn is_default(manifest: &Manifest, gone: &Found<'_>) -> bool {
+    let kind = manifest.as_value()["kind"].as_str().unwrap_or_default();
+    let default = defaults::of(kind, &gone.path);
+    let parts = gone.path.parts();
+    let mut holder = parts[..parts.len().saturating_sub(1)].iter();
+    let holder = holder.try_fold(manifest.as_value(), |value, part| match part {
+        Part::Key(key) => value.get(key),
+        Part::Index(at) => value.get(at),
+    });
+    default.is_some() && default == gone.before && holder.is_some_and(Value::is_object)
 }
 
 fn finish(found: Vec<Found<'_>>, owners: &Owners<'_>, ours: &Ours<'_>) -> Vec<FieldChange> {
@@ -298,6 +316,24 @@ mod tests {
             &json!({"repo": "r", "ref": "x", "secretRef": {"name": "s"}}),
             &live,
             &[],
+        );
+    }
+
+    #[test]
+    fn a_default_that_is_no_longer_declared_stays() {
+        let spec = json!({"pollInterval": "5m", "when": {"githubIssues": {"state": "open"}}});
+        let owned = json!({"f:pollInterval": {}, "f:when": {"f:githubIssues": {"f:state": {}}}});
+        let live = live(&spec, &ours(&owned));
+        let check = |declared: &Value, expected: &[&str]| {
+            let manifest = json!({"kind": "TaskSpawner", "spec": declared});
+            let changes = from_declared(&Manifest::new(manifest), &live, &OURS);
+            assert_eq!(changes.iter().map(line).collect::<Vec<_>>(), expected);
+        };
+        check(&json!({"when": {"githubIssues": {}}}), &[]);
+        // Where what holds it goes, it goes too.
+        check(
+            &json!({"pollInterval": "5m", "when": {}}),
+            &["spec.when.githubIssues.state: \"open\" -> -"],
         );
     }
 

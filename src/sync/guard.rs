@@ -22,12 +22,19 @@ pub struct Allow {
 /// Why a plan is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    #[error("the configuration declares nothing, and {deletes} objects would be deleted")]
+    #[error("the configuration declares nothing, and {} would be deleted", objects(*.deletes))]
     Empty { deletes: usize },
     #[error("{deletes} of {members} objects would be deleted")]
     Prune { deletes: usize, members: usize },
     #[error("{reruns} Tasks would run again")]
     Rerun { reruns: usize },
+}
+
+fn objects(count: usize) -> String {
+    match count {
+        1 => "1 object".into(),
+        several => format!("{several} objects"),
+    }
 }
 
 /// A plan that the guards let pass: what `apply` takes.

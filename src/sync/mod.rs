@@ -2,6 +2,7 @@
 
 mod apply;
 mod decide;
+mod defaults;
 mod diff;
 pub mod guard;
 mod ledger;
@@ -18,6 +19,7 @@ mod records;
 pub mod render;
 pub mod saved;
 mod view;
+pub mod way_out;
 mod work;
 mod world;
 

@@ -263,5 +263,6 @@ fn identity(plan: &Plan) -> Identity {
         sync: plan.sync.clone(),
         old: None,
         home: plan.home.clone(),
+        old_home: None,
     }
 }

@@ -58,6 +58,9 @@ pub struct Options {
     pub prune: bool,
     /// The id that this sync had before: its objects and the records of its runs become ours.
     pub take_over: Option<SyncId>,
+    /// The file that this configuration was read from before, where the caller knows that it is the
+    /// same configuration: what that file declared is as if this one had.
+    pub moved_from: Option<Home>,
     pub probe: Probe,
 }
 
@@ -69,6 +72,7 @@ impl Default for Options {
             take_ownership: false,
             prune: true,
             take_over: None,
+            moved_from: None,
             probe: Probe::default(),
         }
     }
@@ -82,6 +86,8 @@ pub enum Probe {
     /// Updates.
     #[default]
     Updates,
+    /// Updates and one creation: it tells whether there is a namespace to create anything in.
+    First,
     /// Updates and creations.
     All,
 }
@@ -216,6 +222,7 @@ impl Pipeline {
             namespace: self.cluster.namespace().clone(),
             old: self.options.take_over.clone().filter(|old| *old != sync),
             sync,
+            old_home: self.options.moved_from.clone().filter(|old| *old != home),
             home,
         }
     }

@@ -31,8 +31,14 @@ pub(super) async fn refine(
     if probe == Probe::Nothing {
         return Ok(steps);
     }
-    stream::iter(steps)
-        .map(|step| async move {
+    let creates = |step: &Step| matches!(step.action, Action::Create { .. });
+    let first = steps.iter().position(creates);
+    stream::iter(steps.into_iter().enumerate())
+        .map(|(at, step)| async move {
+            let probe = match probe {
+                Probe::First if first == Some(at) => Probe::All,
+                other => other,
+            };
             let action = refined(cluster, &step.key, step.action, world, manager, probe).await?;
             Ok(Step {
                 key: step.key,

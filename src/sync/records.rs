@@ -60,9 +60,15 @@ impl Records<'_> {
             labels::RECORD: labels::RECORD_RUN,
             labels::SYNC: self.plan.sync.as_str(),
         });
-        let facts = &old.as_value()["data"];
+        let mut facts = old.as_value()["data"].clone();
+        let claimed = &mut facts[record_key::CLAIMED];
+        if claimed.is_null() {
+            // When it was made says when the run began: a copy is younger.
+            let made = old.text("/metadata/creationTimestamp").unwrap_or_default();
+            *claimed = made.into();
+        }
         self.cluster
-            .create_record(to, &marks, facts, self.manager)
+            .create_record(to, &marks, &facts, self.manager)
             .await
     }
 
@@ -77,6 +83,7 @@ impl Records<'_> {
             sync: old.clone(),
             old: None,
             home: self.plan.home.clone(),
+            old_home: None,
         };
         let ours = Identity {
             sync: self.plan.sync.clone(),

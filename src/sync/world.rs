@@ -31,6 +31,8 @@ pub(super) struct Identity {
     /// The id that it had before, where that is given up.
     pub(super) old: Option<SyncId>,
     pub(super) home: Home,
+    /// The file that declared it before, where that is known to be the same configuration.
+    pub(super) old_home: Option<Home>,
 }
 
 impl Identity {
@@ -46,6 +48,15 @@ impl Identity {
 
     pub(super) fn is_old(&self, label: &str) -> bool {
         self.old.as_ref().is_some_and(|old| old.as_str() == label)
+    }
+
+    /// Whether `origin` is that of an object that this configuration declared, here or where it was.
+    fn is_home(&self, key: &Key, origin: &Origin) -> bool {
+        let homes = [Some(&self.home), self.old_home.as_ref()];
+        homes
+            .into_iter()
+            .flatten()
+            .any(|home| home.origin(key) == *origin)
     }
 
     /// Selects what carries its label, or that of its old id.
@@ -96,7 +107,9 @@ impl World {
             object
                 .label(labels::SYNC)
                 .is_some_and(|it| identity.is_ours(it))
-                && object.annotation(labels::ORIGIN) == Some(identity.home.origin(key).as_str())
+                && object
+                    .annotation(labels::ORIGIN)
+                    .is_some_and(|it| identity.is_home(key, &Origin::from_annotation(it)))
         })
     }
 }
@@ -186,10 +199,11 @@ pub(super) fn standing(key: &Key, object: &Object, identity: &Identity, adopt: b
         (None, _) => unless_adopted(Blocked::Foreign),
         // Labels and origin came along with a copy (`kubectl get -o yaml | kubectl create`).
         (Some(_), Some(origin)) if !origin.names(key) => unless_adopted(Blocked::Foreign),
-        (Some(sync), _) if !identity.is_ours(sync) => Standing::Blocked(Blocked::OtherSync {
+        (Some(sync), origin) if !identity.is_ours(sync) => Standing::Blocked(Blocked::OtherSync {
             sync: sync.to_owned(),
+            is_elsewhere: origin.is_some_and(|it| !identity.is_home(key, &it)),
         }),
-        (Some(sync), Some(origin)) if origin != identity.home.origin(key) => {
+        (Some(sync), Some(origin)) if !identity.is_home(key, &origin) => {
             let reason = Blocked::OtherSource {
                 origin: origin.to_string(),
             };

@@ -10,6 +10,7 @@ use crate::cli::connect::Target;
 use crate::cli::connect::connect;
 use crate::cli::exit::Exit;
 use crate::cli::plan_file;
+use crate::cli::plan_hint;
 use crate::cli::plan_json;
 use crate::cli::plan_markdown;
 use crate::cli::plan_saved;
@@ -167,18 +168,26 @@ impl Look {
 
     /// Prints the plan, and what is to be known of it.
     pub(super) fn show(&self, plan: &Plan, refusals: &[Refusal]) {
+        let asked = !self.no_dry_run;
         ui::out(match self.output {
             Format::Text => plan_text::render(plan),
-            Format::Json => plan_json::render(plan, refusals, !self.no_dry_run),
-            Format::Markdown => plan_markdown::render(plan, refusals),
+            Format::Json => plan_json::render(plan, refusals, asked),
+            Format::Markdown => plan_markdown::render(plan, refusals, asked),
         });
-        let sum = plan.summary();
-        if self.no_dry_run && sum.has_changes() {
-            ui::note("The API server was not asked: it may still change or refuse this.");
+        if self.output == Format::Text && !asked {
+            ui::out(format_args!("{}\n", plan_text::NOT_ASKED));
         }
-        if sum.refused > 0 && !self.no_dry_run {
+        if plan.summary().refused > 0 && asked {
             ui::hint("with read rights alone, plan with --no-dry-run");
         }
+        ways_out(plan, &self.source.source);
+    }
+}
+
+/// Prints what can be done about the conflicts of `plan`.
+pub(super) fn ways_out(plan: &Plan, source: &str) {
+    for line in plan_hint::lines(plan, &plan_hint::apply(source)) {
+        ui::hint(line);
     }
 }
 

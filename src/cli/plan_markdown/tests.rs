@@ -39,6 +39,7 @@ fn objects_unfold_to_what_changes() {
             (Kind::Task, "new", create()),
         ]),
         &[],
+        true,
     );
     let expected = r#"### Axon plan: 1 to create, 1 to update
 
@@ -67,16 +68,40 @@ Agent runs this plan starts: **1**.
 
 #[test]
 fn a_plan_without_changes_and_a_refused_one_say_so() {
-    let text = render(&plan(vec![(Kind::Task, "a", Action::Unchanged)]), &[]);
+    let text = render(&plan(vec![(Kind::Task, "a", Action::Unchanged)]), &[], true);
     assert!(text.starts_with("### Axon plan: 1 unchanged\n"), "{text}");
     let refusal = Refusal::Prune {
         deletes: 4,
         members: 5,
     };
-    let text = render(&plan(vec![]), &[refusal]);
+    let text = render(&plan(vec![]), &[refusal], true);
     assert!(text.starts_with("### Axon plan: no changes\n"), "{text}");
     let expected = "> **Refused:** 4 of 5 objects would be deleted.";
     assert!(text.contains(expected), "{text}");
+}
+
+#[test]
+fn what_was_not_asked_and_what_gets_out_of_conflicts_is_said() {
+    let sync = "old".to_owned();
+    let is_elsewhere = true;
+    let reason = Blocked::OtherSync { sync, is_elsewhere };
+    let steps = || {
+        vec![(
+            Kind::Workspace,
+            "a",
+            Action::Blocked {
+                reason: reason.clone(),
+            },
+        )]
+    };
+    let text = render(&plan(steps()), &[], false);
+    assert!(
+        text.contains("\nThe API server was not asked (--no-dry-run)"),
+        "{text}"
+    );
+    let way = "<code>axon apply --take-over-sync old --adopt</code>";
+    assert!(text.contains(way), "{text}");
+    assert!(!render(&plan(steps()), &[], true).contains("not asked"));
 }
 
 #[test]
@@ -88,6 +113,7 @@ fn a_fence_in_a_prompt_does_not_end_the_block() {
             prompts("x\n```\nend\n", "x\n````\n</details>\n"),
         )]),
         &[],
+        true,
     );
     let fence = text
         .lines()
@@ -109,7 +135,7 @@ fn long_plans_are_cut_and_say_so() {
             prompts("one\ntwo\n", "one\nthree\n"),
         )
     });
-    let text = render(&plan(steps.collect()), &[]);
+    let text = render(&plan(steps.collect()), &[], true);
     assert!(text.len() <= MAX, "{}", text.len());
     let shown = text.matches("<details>").count();
     let said = format!("**{} further objects have no room here.**", 3000 - shown);
@@ -124,6 +150,7 @@ fn long_plans_are_cut_and_say_so() {
             (Kind::Task, "b", create()),
         ]),
         &[],
+        true,
     );
     assert!(text.contains("… and further lines\n"), "{}", text.len());
     assert!(text.contains("+ Task/b"), "{}", text.len());
@@ -141,9 +168,9 @@ proptest! {
                 change(&text, value(&text), value("x"), Some(&text)),
             ])),
             (Kind::Task, "c", blocked(Blocked::Refused { message: text.clone() })),
-            (Kind::Task, "d", blocked(Blocked::OtherSync { sync: text })),
+            (Kind::Task, "d", blocked(Blocked::OtherSync { sync: text, is_elsewhere: false })),
         ];
-        let rendered = render(&plan(steps), &[]);
+        let rendered = render(&plan(steps), &[], true);
         // The signs of a hunk are ours.
         let rendered = rendered.replace("@@ ", "").replace(" @@", "");
         for (at, _) in rendered.match_indices('@') {

@@ -181,7 +181,13 @@ fn what_cannot_be_applied_says_why() {
         vec![
             blocked("shared", Blocked::Conflict { fields }),
             blocked("foreign", Blocked::Foreign),
-            blocked("other", Blocked::OtherSync { sync }),
+            blocked(
+                "other",
+                Blocked::OtherSync {
+                    sync,
+                    is_elsewhere: false,
+                },
+            ),
             blocked("refused", Blocked::Refused { message }),
         ],
         r#"
@@ -232,7 +238,7 @@ proptest! {
                 change("p", value(&text), value("x"), None),
             ])),
             (Kind::Task, "b", Action::Blocked { reason: Blocked::Refused { message: text.clone() } }),
-            (Kind::Task, "c", Action::Blocked { reason: Blocked::OtherSync { sync: text } }),
+            (Kind::Task, "c", Action::Blocked { reason: Blocked::OtherSync { sync: text, is_elsewhere: false } }),
         ];
         let rendered = render(&plan(steps));
         let plain = anstream::adapter::strip_str(&rendered).to_string();

@@ -18,6 +18,8 @@ use crate::model::plan::Deed;
 use crate::model::plan::Failed;
 use crate::model::plan::Skipped;
 use crate::model::problem::Severity;
+use crate::sync::way_out;
+use crate::sync::way_out::WayOut;
 
 /// Problems or objects that a message names; the rest is counted.
 const MAX_NAMED: usize = 5;
@@ -120,7 +122,7 @@ fn in_the_way(plan: &Plan) -> Option<Trouble> {
         let of = match reason {
             Blocked::Refused { .. } => 0,
             Blocked::Foreign | Blocked::OtherSync { .. } | Blocked::OtherSource { .. } => 1,
-            Blocked::Conflict { .. } => 2,
+            Blocked::Conflict { .. } | Blocked::Going => 2,
         };
         found[of].push(format!("{}: {}", step.key, summary::blocked(reason)));
     }
@@ -130,17 +132,21 @@ fn in_the_way(plan: &Plan) -> Option<Trouble> {
         let message = told(&refused, "change it, or what refuses it");
         return Some(Trouble::new(Reason::ApplyFailed, message));
     }
-    if !foreign.is_empty() {
-        let hint = format!(
-            "rename it, delete the other, or give it away with the annotation \"axon.io/adopt-into: {}\"",
-            plan.sync
-        );
-        return Some(Trouble::new(Reason::NotOwned, told(&foreign, &hint)));
-    }
-    (!conflicts.is_empty()).then(|| {
-        let hint = "remove the fields from axon.yaml, or from that manager";
-        Trouble::new(Reason::Conflict, told(&conflicts, hint))
-    })
+    let (reason, told) = if foreign.is_empty() {
+        (Reason::Conflict, conflicts)
+    } else {
+        (Reason::NotOwned, foreign)
+    };
+    let ways: Vec<String> = way_out::ways_out(plan)
+        .into_iter()
+        .take(MAX_NAMED)
+        .map(|WayOut { when, flags, or }| {
+            format!("{when}: \"axon apply {flags}\" once, in a clone; {or}")
+        })
+        .collect();
+    let all = [named(&told, "; ")].into_iter().chain(ways);
+    let all: Vec<String> = all.collect();
+    (!told.is_empty()).then(|| Trouble::new(reason, all.join(". ")))
 }
 
 fn failures(applied: &Applied) -> String {
@@ -206,19 +212,22 @@ mod tests {
 
     #[test]
     fn what_is_in_the_way_has_its_reason() {
-        let other = || Blocked::OtherSync { sync: "web".into() };
+        let other = || Blocked::OtherSync {
+            sync: "web".into(),
+            is_elsewhere: true,
+        };
         let refused = || Blocked::Refused {
             message: "no".into(),
         };
         check(
             vec![conflict()],
             Reason::Conflict,
-            "Workspace/w0: \"spec.ref\" is managed by \"kubectl-edit\"; remove",
+            "Workspace/w0: \"spec.ref\" is managed by \"kubectl-edit\". to take the fields",
         );
         check(
             vec![conflict(), other()],
             Reason::NotOwned,
-            "Workspace/w1: it belongs to sync \"web\"; rename",
+            "\"axon apply --take-over-sync web --adopt\" once, in a clone",
         );
         check(
             vec![other(), refused()],

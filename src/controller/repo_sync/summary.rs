@@ -115,8 +115,9 @@ pub(super) fn blocked(reason: &Blocked) -> String {
             each.collect::<Vec<_>>().join(", ")
         }
         Blocked::Foreign => "it exists and belongs to no sync".into(),
-        Blocked::OtherSync { sync } => format!("it belongs to sync \"{sync}\""),
+        Blocked::OtherSync { sync, .. } => format!("it belongs to sync \"{sync}\""),
         Blocked::OtherSource { origin } => format!("it comes from \"{origin}\""),
+        Blocked::Going => "it is being deleted".into(),
         Blocked::Refused { message } => format!("the API server refuses it: {message}"),
     }
 }

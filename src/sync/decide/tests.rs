@@ -38,6 +38,7 @@ fn identity() -> Identity {
         sync: SyncId::parse("app").unwrap(),
         old: None,
         home: Home::new(&source, &RepoPath::parse("axon.yaml").unwrap()),
+        old_home: None,
     }
 }
 
@@ -326,7 +327,7 @@ fn objects_of_others_are_left_alone_unless_adopted() {
         &format!("Workspace/w OtherSource {{ origin: \"{elsewhere}\" }}"),
         "Workspace/w Adopt metadata.annotations[\"axon.io/origin\"]",
     );
-    let refused = "Workspace/w OtherSync { sync: \"other\" }";
+    let refused = "Workspace/w OtherSync { sync: \"other\", is_elsewhere: false }";
     check(
         &with(ours, "/metadata/labels/axon.io~1sync", &json!("other")),
         refused,

@@ -117,6 +117,9 @@ fn config() -> impl Strategy<Value = String> {
         prop::option::of(1..3u8),
         prop::collection::vec("[ab]", 0..3),
         any::<bool>(),
+        // Of the fields that have a default, that value and another.
+        prop::option::of("[57]m"),
+        prop::option::of(prop_oneof!["open", "all"]),
     );
     let spawners = prop::collection::btree_map("s[0-1]", spawner, 0..2);
     let task = (
@@ -135,12 +138,14 @@ fn config() -> impl Strategy<Value = String> {
             writeln!(text, "  {name}: {{repo: \"https://example.com/{name}\"{reference}}}").unwrap();
         }
         text.push_str("spawners:\n");
-        for (name, (limit, labels, metadata)) in spawners {
+        for (name, (limit, labels, metadata, interval, state)) in spawners {
             let limit = limit.map(|it| format!(", maxConcurrency: {it}")).unwrap_or_default();
             let metadata = if metadata { ", metadata: {labels: {team: a}}" } else { "" };
+            let interval = interval.map(|it| format!(", pollInterval: {it}")).unwrap_or_default();
+            let state = state.map(|it| format!(", state: {it}")).unwrap_or_default();
             writeln!(
                 text,
-                "  {name}: {{when: {{githubIssues: {{labels: {labels:?}}}}}, workspace: always{limit}{metadata}}}"
+                "  {name}: {{when: {{githubIssues: {{labels: {labels:?}{state}}}}}, workspace: always{limit}{interval}{metadata}}}"
             )
             .unwrap();
         }

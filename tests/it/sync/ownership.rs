@@ -43,7 +43,7 @@ async fn objects_of_others_are_adopted_only_on_request(context: Context) {
     assert!(
         lines(&plan)
             .iter()
-            .all(|line| line.ends_with("OtherSync { sync: \"app\" }")),
+            .all(|line| line.ends_with("OtherSync { sync: \"app\", is_elsewhere: false }")),
         "{:?}",
         lines(&plan)
     );

@@ -63,7 +63,7 @@ async fn a_renamed_sync_is_refused_unless_it_is_told(context: Context) {
     assert!(
         lines
             .iter()
-            .all(|it| it.ends_with(" OtherSync { sync: \"app\" }")),
+            .all(|it| it.ends_with(" OtherSync { sync: \"app\", is_elsewhere: false }")),
         "{lines:?}"
     );
     assert!(sync.apply(&plan).await.done.is_empty());

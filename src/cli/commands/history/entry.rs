@@ -102,6 +102,7 @@ fn synced(item: &Item, past: sync::Past) -> Entry {
 /// A run on record; the Task itself may still tell more.
 fn recorded(name: &str, record: &Item, task: Option<&Item>) -> Entry {
     let finished = datum(record, record_key::FINISHED).and_then(|it| it.parse().ok());
+    let claimed = datum(record, record_key::CLAIMED).and_then(|it| it.parse().ok());
     let standing = match task {
         Some(task) => Standing::of(task),
         None => Standing::of(record),
@@ -109,7 +110,7 @@ fn recorded(name: &str, record: &Item, task: Option<&Item>) -> Entry {
     let item = datum(record, record_key::ITEM).map(|it| format!("for {it}"));
     let detail = [item.unwrap_or_default(), standing.message];
     Entry {
-        time: finished.or_else(|| record.created()),
+        time: finished.or(claimed).or_else(|| record.created()),
         what: format!("{}/{name}", Kind::Task),
         outcome: standing.word,
         health: standing.health,
