@@ -202,6 +202,35 @@ fn a_task_runs_to_its_outputs_and_never_again() {
     assert_eq!(place.runs(), ["mend it"], "it ran again");
 }
 
+/// A directory without an origin has its name for a source, and so for an id.
+#[test]
+fn a_directory_that_gets_an_origin_or_another_id_goes_on_with_its_objects() {
+    let place = Place::new();
+    place.agent(COMMITS);
+    let tasks = "  fix: {prompt: mend it}\n";
+    let plain = config(tasks).replace("sync: app\n", "");
+    place.commit(&plain);
+    assert_eq!(place.once(&[]).status.code(), Some(0));
+    let goes_on = |what: &str| {
+        let output = place.once(&[]);
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{what}: {told}");
+        assert!(!told.contains("conflict"), "{what}: {told}");
+        assert_eq!(place.runs(), ["mend it"], "{what}: it ran again");
+        told
+    };
+    let url = "https://github.com/acme/app.git";
+    place.git(&["remote", "add", "origin", url]);
+    let told = goes_on("an origin");
+    assert!(told.contains("~ Task/fix"), "{told}");
+    place.commit(&config(tasks).replace("{here: {}}", "{here: {}, spare: {}}"));
+    goes_on("an id");
+    // What leaves with the next step is still its own.
+    place.commit(&plain);
+    let told = goes_on("another id");
+    assert!(told.contains("- Workspace/spare"), "{told}");
+}
+
 #[test]
 fn a_task_that_its_time_to_live_removed_does_not_run_again() {
     let place = Place::new();

@@ -2,6 +2,7 @@
 //!
 //! What it does is told as [`Event`]s; it prints nothing.
 
+mod lineage;
 mod watch;
 
 use std::path::PathBuf;
@@ -32,6 +33,8 @@ use crate::sync::Refusal;
 use crate::sync::guard;
 use crate::sync::load;
 
+pub use lineage::Lineage;
+
 /// First and longest pause before what failed is tried again.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
 
@@ -49,6 +52,8 @@ pub struct Sync {
     /// What a Workspace without `repo` stands for, in place of what the source says.
     pub workspace_url: Option<String>,
     pub options: sync::Options,
+    /// What it was applied as last, in a cluster of its own.
+    pub lineage: Option<Lineage>,
     pub allow: Allow,
 }
 
@@ -139,6 +144,12 @@ impl Sync {
         ask: impl AsyncFn(&Plan) -> bool,
         stop: &CancellationToken,
     ) -> Result<(), Error> {
+        let mut told = Told::default();
+        let mut report = async |event: Event| {
+            if told.is_news(&event) {
+                report(event).await;
+            }
+        };
         let mut trigger = Watch::new(trigger, &self.root)?;
         let mut settled: Option<Digest> = None;
         let mut pause = RETRY.0;
@@ -229,6 +240,7 @@ impl Sync {
         };
         report(Event::Planned(Box::new(plan.clone()))).await;
         if !plan.summary().has_changes() {
+            self.keep(&plan);
             return settled(&plan);
         }
         match guard::clear(&plan, self.allow) {
@@ -243,6 +255,7 @@ impl Sync {
             Ok(cleared) => {
                 let applied = pipeline.apply(cleared, stop).await;
                 let look = if applied.is_complete() {
+                    self.keep(&plan);
                     settled(&plan)
                 } else {
                     Look::Again
@@ -253,18 +266,62 @@ impl Sync {
         }
     }
 
+    /// Keeps what a plan that is in force was made of, for the next one.
+    fn keep(&self, plan: &Plan) {
+        let sum = plan.summary();
+        if let (Some(lineage), 0) = (&self.lineage, sum.conflicts + sum.refused)
+            && let Err(error) = lineage.keep(plan)
+        {
+            tracing::warn!(%error, "cannot keep what was applied");
+        }
+    }
+
     async fn plan(&self, input: &Input<'_>) -> Result<(Pipeline, Plan), sync::Error> {
         let namespace = sync::target_namespace(
             input.set,
             self.namespace.clone(),
             self.default_namespace.clone(),
         )?;
-        let pipeline = Pipeline::new(
-            Cluster::new(self.client.clone(), namespace),
-            self.options.clone(),
-        );
+        let options = match &self.lineage {
+            Some(lineage) => lineage.extend(&self.options),
+            None => self.options.clone(),
+        };
+        let pipeline = Pipeline::new(Cluster::new(self.client.clone(), namespace), options);
         let plan = pipeline.plan(*input).await?;
         Ok((pipeline, plan))
+    }
+}
+
+/// What was told last: the same again is no news.
+#[derive(Default)]
+struct Told {
+    loaded: Option<(Revision, Vec<Diagnostic>)>,
+    failed: Option<String>,
+}
+
+impl Told {
+    fn is_news(&mut self, event: &Event) -> bool {
+        match event {
+            Event::Loaded { revision, warnings } => {
+                let now = Some((revision.clone(), warnings.clone()));
+                std::mem::replace(&mut self.loaded, now.clone()) != now
+            }
+            Event::Failed(error) => {
+                let first: &dyn std::error::Error = error;
+                let causes = std::iter::successors(Some(first), |it| it.source());
+                let causes: Vec<String> = causes.map(ToString::to_string).collect();
+                let now = Some(causes.join(": "));
+                std::mem::replace(&mut self.failed, now.clone()) != now
+            }
+            Event::Invalid(_)
+            | Event::Planned(_)
+            | Event::Declined
+            | Event::Applied(_)
+            | Event::Refused(_) => {
+                self.failed = None;
+                true
+            }
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::cli::commands::apply::Options;
 use crate::cli::commands::apply::confirmed;
 use crate::cli::commands::plan::hinted;
 use crate::cli::commands::plan::refused;
+use crate::cli::commands::plan::ways_out;
 use crate::cli::connect::connect;
 use crate::cli::diagnostics;
 use crate::cli::exit::Exit;
@@ -40,6 +41,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> Result<Exit, Fail
         root: source.root,
         workspace_url: None,
         options: options.reach.options(options.probe()),
+        lineage: None,
         allow: options.allowance.allow(),
     };
     let interrupt = Interrupt::listen();
@@ -47,7 +49,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> Result<Exit, Fail
     let failed: RefCell<Option<Failure>> = RefCell::default();
     let following = sync.run_asking(
         Trigger::Changes(folder),
-        async |event| tell(event, source.base.as_deref()),
+        async |event| tell(event, source.base.as_deref(), &options.source.source),
         async |plan| {
             if !asks || !plan.summary().has_changes() {
                 return true;
@@ -72,14 +74,14 @@ pub(super) async fn run(global: &Global, options: &Options) -> Result<Exit, Fail
     failed.take().map_or(Ok(Exit::Interrupted), Err)
 }
 
-fn tell(event: Event, base: Option<&std::path::Path>) {
+fn tell(event: Event, base: Option<&std::path::Path>, named: &str) {
     match event {
         Event::Loaded { revision, warnings } => {
             ui::note(format_args!("axon.yaml at {revision}"));
             diagnostics::print(&warnings, base);
         }
         Event::Invalid(problems) => diagnostics::print(&problems, base),
-        Event::Planned(plan) => show(&plan),
+        Event::Planned(plan) => show(&plan, named),
         Event::Declined => ui::note("Nothing was applied; the next change is asked about again."),
         Event::Refused(refusals) => ui::error(&refused(&refusals)),
         Event::Applied(applied) => {
@@ -93,8 +95,9 @@ fn tell(event: Event, base: Option<&std::path::Path>) {
     }
 }
 
-fn show(plan: &Plan) {
+fn show(plan: &Plan, named: &str) {
     ui::out(plan_text::render(plan));
+    ways_out(plan, named);
 }
 
 fn failure(error: &sync::Error) -> Failure {

@@ -80,7 +80,12 @@ pub async fn run(global: &Global, options: Options) -> Result<Exit, Failure> {
         client: cluster.client(),
         secrets,
         base: source.base.clone(),
-        sync: source::sync_of(source, global, &options, cluster.client())?,
+        sync: source::sync_of(source, global, &options, &state, cluster.client())?,
+        command: format!(
+            "axon apply --kubeconfig {} {}",
+            cluster.kubeconfig().display(),
+            options.source.source
+        ),
         board: RefCell::new(Board::new(options.once)),
         planned: RefCell::default(),
         stop: CancellationToken::new(),
@@ -106,6 +111,8 @@ struct Session {
     /// The directory that the source is, where it is one.
     base: Option<PathBuf>,
     sync: Sync,
+    /// What takes the flags that this command does not have.
+    command: String,
     board: RefCell<Board>,
     planned: RefCell<Planned>,
     stop: CancellationToken,
@@ -204,7 +211,7 @@ impl Session {
                 Some(Exit::Error)
             }
             Event::Planned(plan) => {
-                report::plan(&plan);
+                report::plan(&plan, &self.command);
                 self.prepare(&plan).await.or(failed_before(&plan))
             }
             Event::Refused(refusals) => {

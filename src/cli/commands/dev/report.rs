@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::cli::apply_text;
 use crate::cli::commands::plan;
 use crate::cli::exit::Exit;
+use crate::cli::plan_hint;
 use crate::cli::plan_text;
 use crate::cli::source;
 use crate::cli::ui;
@@ -20,8 +21,13 @@ pub(super) fn diagnostics(problems: &[Diagnostic], base: Option<&Path>) {
     crate::cli::diagnostics::print(problems, base);
 }
 
-pub(super) fn plan(plan: &Plan) {
+/// Shows a plan; `command` takes the flags that get it out of its conflicts.
+pub(super) fn plan(plan: &Plan, command: &str) {
     ui::note(plan_text::render(plan).trim_end());
+    let command = format!("{command} -n {}", plan.namespace);
+    for line in plan_hint::lines(plan, &command) {
+        ui::hint(line);
+    }
 }
 
 pub(super) fn refused(refusals: &[Refusal]) -> Failure {

@@ -9,6 +9,7 @@ use crate::cli::args::Global;
 use crate::cli::commands::dev::Options;
 use crate::cli::source::Source;
 use crate::cli::ui::Failure;
+use crate::controller::sync::Lineage;
 use crate::controller::sync::Sync;
 use crate::controller::sync::Trigger;
 use crate::model::Namespace;
@@ -16,6 +17,8 @@ use crate::sync;
 
 /// Where state is kept, below the directory of the source.
 const STATE: &str = ".axon";
+/// What was applied last, below that.
+const LINEAGE: &str = "applied.json";
 /// Where objects go that name no namespace.
 const NAMESPACE: &str = "default";
 
@@ -45,6 +48,7 @@ pub(super) fn sync_of(
     source: Source,
     global: &Global,
     options: &Options,
+    state: &Path,
     client: Client,
 ) -> Result<Sync, Failure> {
     let name = |text: &str| {
@@ -60,6 +64,7 @@ pub(super) fn sync_of(
         root: source.root,
         repository: source.repository,
         options: sync::Options::default(),
+        lineage: (!options.ephemeral).then(|| Lineage::new(state.join(LINEAGE))),
         allow: sync::Allow {
             deletes: options.allow_delete,
             runs: options.allow_runs,
