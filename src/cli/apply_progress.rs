@@ -66,6 +66,8 @@ impl Applying {
     pub(super) fn tell(&self, key: &Key, progress: Progress) {
         match &self.bars {
             Some(bars) => bars.get(&key.kind).into_iter().for_each(|bar| bar.inc(1)),
+            // Why it was is said at the end.
+            None if progress == Progress::Skipped => {}
             None => ui::note(format_args!("{} {key}", word(progress))),
         }
     }

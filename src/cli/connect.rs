@@ -1,13 +1,17 @@
 //! The way to the cluster that the flags, the environment and the kubeconfig name.
 
+use std::error::Error as _;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use http::HeaderValue;
 use http::header::USER_AGENT;
 use kube::Client;
 use kube::Config;
+use kube::config::InferConfigError;
 use kube::config::KubeConfigOptions;
 use kube::config::Kubeconfig;
+use kube::config::KubeconfigError;
 
 use crate::cli::args::Global;
 use crate::cli::ui::Failure;
@@ -72,7 +76,7 @@ async fn config(global: &Global) -> Result<Config, Failure> {
     };
     if let Some(path) = &global.kubeconfig {
         let tried = || format!("cannot use kubeconfig \"{}\"", path.display());
-        let file = Kubeconfig::read_from(path).map_err(|error| Failure::new(tried(), &error))?;
+        let file = Kubeconfig::read_from(path).map_err(|error| unusable(&tried(), &error))?;
         let contexts = contexts(&file);
         return Config::from_custom_kubeconfig(file, &options)
             .await
@@ -81,15 +85,38 @@ async fn config(global: &Global) -> Result<Config, Failure> {
     let found = if global.context.is_some() {
         Config::from_kubeconfig(&options)
             .await
-            .map_err(|error| Failure::new("cannot use the kubeconfig", &error))
+            .map_err(|error| unusable("cannot use the kubeconfig", &error))
     } else {
-        Config::infer()
-            .await
-            .map_err(|error| Failure::new("cannot find a cluster", &error))
+        Config::infer().await.map_err(|error| no_cluster(&error))
     };
     found.map_err(|failure| {
         failure.hint("name one with --kubeconfig or $KUBECONFIG, or start a local one: axon dev")
     })
+}
+
+/// That this is no Pod of a cluster is clear to whoever reads it.
+fn no_cluster(error: &InferConfigError) -> Failure {
+    let tried = "cannot find a cluster";
+    match error.source().and_then(|it| it.downcast_ref()) {
+        Some(kubeconfig) => unusable(tried, kubeconfig),
+        None => Failure::new(tried, error),
+    }
+}
+
+fn unusable(tried: &str, error: &KubeconfigError) -> Failure {
+    match error {
+        KubeconfigError::ReadConfig(cause, path) if cause.kind() == ErrorKind::NotFound => {
+            let mut failure = Failure::plain(tried);
+            failure
+                .causes
+                .push(format!("there is no file \"{}\"", path.display()));
+            failure
+        }
+        KubeconfigError::ReadConfig(cause, path) => {
+            Failure::new(format!("{tried}: \"{}\"", path.display()), cause)
+        }
+        other => Failure::new(tried, other),
+    }
 }
 
 /// A hint that names the contexts of a kubeconfig.

@@ -33,6 +33,7 @@ use crate::model::Namespace;
 use crate::model::Snapshot;
 use crate::model::SyncId;
 use crate::model::duration::GoDuration;
+use crate::repo::ErrorKind;
 use crate::sync;
 use crate::sync::Probe;
 use crate::sync::saved;
@@ -196,11 +197,18 @@ async fn same_target(
 
 /// Reads the files that the plan was made from.
 async fn same_files(file: &Path, saved: &SavedPlan, source: &Source) -> Result<Snapshot, Failure> {
-    let snapshot = source.read().await;
-    let snapshot = snapshot.map_err(|failure| match &saved.source.revision {
-        PlanRevision::Commit(id) => failure.hint(format!("the plan was made at commit {id}")),
-        PlanRevision::Directory(_) => failure,
-    })?;
+    let snapshot = match (source.try_read().await, &saved.source.revision) {
+        (Ok(snapshot), _) => snapshot,
+        (Err(error), PlanRevision::Commit(id)) if error.kind() == ErrorKind::NoReference => {
+            let why = format!("the repository has no commit {id} any more");
+            return Err(stale(file, vec![why]));
+        }
+        (Err(error), PlanRevision::Commit(id)) => {
+            let hint = format!("the plan was made at commit {id}");
+            return Err(source.unread(&error).hint(hint));
+        }
+        (Err(error), PlanRevision::Directory(_)) => return Err(source.unread(&error)),
+    };
     if plan_json::revision(&snapshot.revision) == saved.source.revision {
         return Ok(snapshot);
     }

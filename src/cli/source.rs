@@ -161,14 +161,19 @@ impl Git {
 impl Source {
     /// The files at the revision that is meant.
     pub async fn read(&self) -> Result<Snapshot, Failure> {
-        let tried = |error: &repo::Error| {
-            let what = format!("cannot read \"{}\"", self.repository.source().canonical);
-            with_hint(Failure::new(what, error), error)
-        };
-        let tip = self.repository.resolve(&self.reference).await;
-        let tip = tip.map_err(|error| tried(&error))?;
-        let snapshot = self.repository.snapshot(&tip, &self.root, includes).await;
-        snapshot.map_err(|error| tried(&error))
+        self.try_read().await.map_err(|error| self.unread(&error))
+    }
+
+    /// As [`Self::read`], for who knows better what its error means.
+    pub async fn try_read(&self) -> Result<Snapshot, repo::Error> {
+        let tip = self.repository.resolve(&self.reference).await?;
+        self.repository.snapshot(&tip, &self.root, includes).await
+    }
+
+    /// What is said of an error of reading it.
+    pub fn unread(&self, error: &repo::Error) -> Failure {
+        let what = format!("cannot read \"{}\"", self.repository.source().canonical);
+        with_hint(Failure::new(what, error), error)
     }
 }
 

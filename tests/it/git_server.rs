@@ -60,6 +60,13 @@ impl GitRepo {
         &self.work
     }
 
+    /// Drops what no ref leads to.
+    pub(crate) fn forget(&self) {
+        fs::remove_file(self.bare.join("ORIG_HEAD")).ok();
+        self.git(&["reflog", "expire", "--expire=now", "--all"]);
+        self.git(&["gc", "--quiet", "--prune=now"]);
+    }
+
     pub(crate) fn file_url(&self) -> String {
         format!("file://{}", self.bare.display())
     }

@@ -37,6 +37,7 @@ use crate::server::eventually;
 
 on_both_servers!(
     a_plan_is_shown_in_three_forms,
+    a_conflict_names_the_way_out_and_that_leads_out,
     a_saved_plan_is_carried_out_once,
     a_saved_plan_is_stale_when_anything_moved,
     a_saved_plan_of_another_cluster_or_time_is_refused,
@@ -149,6 +150,13 @@ async fn a_plan_is_shown_in_three_forms(context: Context) {
         ],
     );
 
+    let not_asked = "The API server was not asked (--no-dry-run)";
+    assert!(!out.contains(not_asked));
+    for form in ["text", "markdown"] {
+        let (out, _) = place.axon(&["plan", "--no-dry-run", "-o", form], 0).await;
+        holds(&out, &[not_asked]);
+    }
+
     let (out, _) = place.axon(&["plan", "-o", "json"], 0).await;
     let document: Value = serde_json::from_str(&out).unwrap();
     let schema = jsonschema::validator_for(&api::plan_schema()).unwrap();
@@ -175,6 +183,27 @@ async fn a_plan_is_shown_in_three_forms(context: Context) {
             "```diff\n@@ spec.ref @@\n- \"main\"\n+ \"next\"\n```\n",
         ],
     );
+}
+
+async fn a_conflict_names_the_way_out_and_that_leads_out(context: Context) {
+    let place = Place::new(&context);
+    place.axon(&["apply", "--yes"], 0).await;
+    let file = fs::read_to_string(place.file("axon.yaml")).unwrap();
+    place.write(&file.replace("sync: app\n", "sync: renamed\n"));
+    for command in [&["plan"][..], &["apply", "--yes"]] {
+        let (_, told) = place.axon(command, 5).await;
+        holds(
+            &told,
+            &["hint: if sync \"", ": axon apply --take-over-sync "],
+        );
+    }
+    let (_, told) = place.axon(&["plan"], 5).await;
+    let flags = told.split_once(": axon apply ").unwrap().1;
+    let flags = flags.split_once(';').unwrap().0.split(' ');
+    let command: Vec<&str> = ["apply", "--yes"].into_iter().chain(flags).collect();
+    place.axon(&command, 0).await;
+    let (out, _) = place.axon(&["plan"], 0).await;
+    holds(&out, &["No changes."]);
 }
 
 async fn a_saved_plan_is_carried_out_once(context: Context) {
@@ -338,6 +367,13 @@ async fn a_saved_plan_of_a_repository_is_of_its_commit(context: Context) {
     holds(&out, &["spec.ref: \"main\" -> \"next\""]);
     let (out, _) = place.axon(&["plan", &url, "--ref", &first], 0).await;
     holds(&out, &["No changes."]);
+
+    // A commit that the repository has lost is one that has moved.
+    place.axon(&["plan", &url, "--out", "lost"], 0).await;
+    repo.git(&["reset", "--hard", "--quiet", &first]);
+    repo.forget();
+    let (_, told) = place.axon(&["apply", "lost", "--yes"], 4).await;
+    holds(&told, &["is stale", "has no commit"]);
 }
 
 async fn differences_have_exit_codes(context: Context) {
@@ -409,12 +445,12 @@ async fn tasks_are_waited_for_with_their_reasons(context: Context) {
 async fn a_wait_that_ends_names_what_is_open(context: Context) {
     let place = Place::new(&context);
     let (_, err) = place
-        .axon(&["apply", "--yes", "--wait=started", "--timeout=1s"], 6)
+        .axon(&["apply", "--yes", "--wait=started", "--timeout=8s"], 6)
         .await;
     holds(
         &err,
         &[
-            "error: not all Tasks have begun within 1s",
+            "error: not all Tasks have begun within 8s",
             "caused by: Task/port: Pending",
         ],
     );

@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::ValueEnum;
+use futures::FutureExt as _;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tokio::time::MissedTickBehavior;
 use tokio::time::interval;
-use tokio::time::sleep;
+use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::apply_progress::Applying;
@@ -23,6 +25,7 @@ use crate::cli::commands::plan::Allowance;
 use crate::cli::commands::plan::Planned;
 use crate::cli::commands::plan::Reach;
 use crate::cli::commands::plan::plan;
+use crate::cli::commands::plan::ways_out;
 use crate::cli::commands::plan::with_hint;
 use crate::cli::exit::Exit;
 use crate::cli::plan_file;
@@ -34,6 +37,7 @@ use crate::cli::ui::Failure;
 use crate::model::Plan;
 use crate::model::duration::GoDuration;
 use crate::model::plan::Applied;
+use crate::sync::Cleared;
 use crate::sync::Observed;
 use crate::sync::Pipeline;
 use crate::sync::Probe;
@@ -44,6 +48,9 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// Make the cluster equal to a configuration, or carry out a saved plan
 #[derive(Debug, Args)]
+#[command(mut_arg("source", |arg| arg
+    .value_name("PATH|GIT-URL|PLAN")
+    .help("Directory with an axon.yaml, that file, the URL of a git repository, or a plan of \"axon plan --out\"")))]
 pub struct Options {
     #[command(flatten)]
     source: source::Options,
@@ -63,7 +70,7 @@ pub struct Options {
     /// What to wait for once all is applied
     #[arg(long, value_name = "STATE", default_value = "accepted", num_args = 0..=1, default_missing_value = "finished")]
     wait: Wait,
-    /// How long to wait
+    /// How long to apply and wait in all
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = GoDuration::parse)]
     timeout: GoDuration,
 }
@@ -98,6 +105,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> Result<Exit, Fail
     };
     let Planned { pipeline, plan, .. } = planned;
     ui::out(plan_text::render(&plan));
+    ways_out(&plan, &options.source.source);
     let cleared = allowance.clear(&plan)?;
     if asks && plan.summary().has_changes() && !confirmed().await? {
         ui::note("Nothing was applied.");
@@ -105,13 +113,10 @@ pub(super) async fn run(global: &Global, options: &Options) -> Result<Exit, Fail
     }
     let interrupt = Interrupt::listen();
     let stop = &interrupt.stop;
-    let progress = Applying::new(&plan);
-    let tell = |key: &_, told| progress.tell(key, told);
-    let applied = tokio::select! {
-        applied = pipeline.apply_telling(cleared, stop, &tell) => applied,
-        () = interrupt.now.cancelled() => return Ok(Exit::Interrupted),
+    let limit = Limit::begin(options.timeout);
+    let Some(applied) = carry_out(&pipeline, cleared, &interrupt, &limit).await else {
+        return Ok(Exit::Interrupted);
     };
-    drop(progress);
     if plan.summary().has_changes() {
         ui::out(apply_text::summary(&applied));
     }
@@ -120,7 +125,11 @@ pub(super) async fn run(global: &Global, options: &Options) -> Result<Exit, Fail
         ui::note(problems.trim_end());
     }
     if !applied.is_complete() {
-        return Ok(failed(&plan, &applied, stop));
+        return if limit.is_over() && !stop.is_cancelled() {
+            Err(limit.exceeded("not all was applied"))
+        } else {
+            Ok(failed(&plan, &applied, stop))
+        };
     }
     let until = match options.wait {
         Wait::Accepted => return Ok(Exit::Ok),
@@ -128,8 +137,53 @@ pub(super) async fn run(global: &Global, options: &Options) -> Result<Exit, Fail
         Wait::Finished => Until::Finished,
     };
     tokio::select! {
-        exit = wait(&pipeline, &plan, until, options.timeout, stop) => exit,
+        exit = wait(&pipeline, &plan, until, &limit, stop) => exit,
         () = interrupt.now.cancelled() => Ok(Exit::Interrupted),
+    }
+}
+
+/// How long the whole may take.
+struct Limit {
+    length: GoDuration,
+    end: Instant,
+}
+
+impl Limit {
+    fn begin(length: GoDuration) -> Self {
+        let end = Instant::now() + length.get();
+        Self { length, end }
+    }
+
+    fn is_over(&self) -> bool {
+        self.end <= Instant::now()
+    }
+
+    fn exceeded(&self, what: &str) -> Failure {
+        let failure = Failure::plain(format!("{what} within {}", self.length));
+        failure
+            .exit(Exit::TimedOut)
+            .hint("what is there goes on; look again with the same command")
+    }
+}
+
+/// Applies until the end, or until there is no more time: then what is under way is ended, and no more.
+/// Gives nothing where it was interrupted in the middle.
+async fn carry_out(
+    pipeline: &Pipeline,
+    plan: Cleared<'_>,
+    interrupt: &Interrupt,
+    limit: &Limit,
+) -> Option<Applied> {
+    let progress = Applying::new(plan.plan());
+    let tell = |key: &_, told| progress.tell(key, told);
+    let stop = interrupt.stop.child_token();
+    let mut applying = pipeline.apply_telling(plan, &stop, &tell).boxed();
+    loop {
+        tokio::select! {
+            applied = &mut applying => return Some(applied),
+            () = sleep_until(limit.end), if !stop.is_cancelled() => stop.cancel(),
+            () = interrupt.now.cancelled() => return None,
+        }
     }
 }
 
@@ -162,7 +216,7 @@ impl Options {
             (true, _) => Probe::Nothing,
             (false, false) => Probe::All,
             // What is refused shows when it is applied, at half the requests.
-            (false, true) => Probe::Updates,
+            (false, true) => Probe::First,
         }
     }
 }
@@ -220,7 +274,7 @@ async fn wait(
     pipeline: &Pipeline,
     plan: &Plan,
     until: Until,
-    limit: GoDuration,
+    limit: &Limit,
     stop: &CancellationToken,
 ) -> Result<Exit, Failure> {
     let observed = watched(pipeline, plan, until, limit, stop).await?;
@@ -239,8 +293,7 @@ async fn wait(
         Until::Started => "begun",
         Until::Finished => "finished",
     };
-    let what = format!("not all Tasks have {word} within {limit}");
-    let mut failure = Failure::plain(what).exit(Exit::TimedOut);
+    let mut failure = limit.exceeded(&format!("not all Tasks have {word}"));
     failure.causes = apply_text::open(&observed, until);
     Err(failure.hint("they go on; look again with the same command"))
 }
@@ -250,7 +303,7 @@ async fn watched(
     pipeline: &Pipeline,
     plan: &Plan,
     until: Until,
-    limit: GoDuration,
+    limit: &Limit,
     stop: &CancellationToken,
 ) -> Result<Observed, Failure> {
     let progress = Waiting::new();
@@ -258,7 +311,7 @@ async fn watched(
     // The deadline is heard like an interruption, so that what is known by then can be told.
     let deadline = stop.child_token();
     let mut waiting = std::pin::pin!(pipeline.observe(plan, until, &deadline, &tell));
-    let mut over = std::pin::pin!(sleep(limit.get()));
+    let mut over = std::pin::pin!(sleep_until(limit.end));
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {

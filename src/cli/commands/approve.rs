@@ -14,9 +14,10 @@ use crate::cli::commands::sync;
 use crate::cli::commands::sync::answer;
 use crate::cli::exit::Exit;
 use crate::cli::inspect::Item;
+use crate::cli::inspect::Kind;
 use crate::cli::inspect::Reader;
+use crate::cli::inspect::Reference;
 use crate::cli::inspect::Standing;
-use crate::cli::inspect::kind::object_name;
 use crate::cli::inspect::sync::Pending;
 use crate::cli::inspect::sync::pending;
 use crate::cli::screen;
@@ -34,7 +35,7 @@ const ATTEMPTS: usize = 5;
 /// Let a RepoSync apply the plan that it shows
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Name of the RepoSync
+    /// The RepoSync: `NAME` or `sync/NAME`
     name: String,
     /// Digest of the plan that is meant; another one is not approved
     #[arg(long, value_name = "DIGEST")]
@@ -45,7 +46,7 @@ pub struct Options {
 }
 
 pub(super) async fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
-    let name = object_name(&options.name)?;
+    let name = Reference::name_of(&options.name, Kind::RepoSync)?;
     let has_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
     if !options.yes && !has_terminal {
         return Err(Failure::usage("there is no terminal to ask on")
@@ -213,7 +214,7 @@ mod tests {
         let reader = Reader::of(client, namespace.clone());
         let seen = item(Kind::RepoSync, "app", &waiting("old"));
         let shown = pending(&seen).unwrap();
-        let name = object_name("app").unwrap();
+        let name = crate::model::ObjectName::parse("app").unwrap();
         write(&reader, &namespace, seen, &name, &shown).await
     }
 

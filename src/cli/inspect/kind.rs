@@ -139,6 +139,15 @@ pub(in crate::cli) struct Reference {
 }
 
 impl Reference {
+    /// The object of one kind, as `NAME` or `KIND/NAME`.
+    pub(in crate::cli) fn name_of(text: &str, kind: Kind) -> Result<ObjectName, Failure> {
+        if !text.contains('/') {
+            return object_name(text);
+        }
+        let read = Self::parse(&[text.to_owned()], &[kind])?;
+        read.map(|it| it.name).ok_or_else(|| unclear(text, &[kind]))
+    }
+
     /// Reads `KIND/NAME` or `KIND NAME`; the kind must be one of `kinds`. None where nothing was typed.
     pub(in crate::cli) fn parse(words: &[String], kinds: &[Kind]) -> Result<Option<Self>, Failure> {
         let (kind, name) = match words {

@@ -12,6 +12,7 @@ use super::world::repo_sync;
 use super::world::task;
 use super::world::told;
 use crate::git_server::GitRepo;
+use crate::git_server::GitServer;
 use crate::on_both_servers;
 use crate::server::Context;
 
@@ -22,6 +23,7 @@ on_both_servers!(
     an_object_is_traced_to_its_line,
     a_line_is_found_in_the_clone_that_one_stands_in,
     what_no_file_declares_is_traced_to_what_made_it,
+    a_credential_is_shown_to_hosts_of_this_user_alone,
 );
 
 fn declared(source: &str, mut object: Value) -> Value {
@@ -141,4 +143,48 @@ async fn what_no_file_declares_is_traced_to_what_made_it(context: Context) {
         .axon(&["trace", "secret/x"])
         .await
         .check(64, &["not a kind"]);
+}
+
+async fn a_credential_is_shown_to_hosts_of_this_user_alone(context: Context) {
+    let world = World::of(context).await;
+    let dir = tempfile::tempdir().unwrap();
+    let repo = GitRepo::new(dir.path(), "acme/app.git");
+    let commit = repo.commit(&[("axon.yaml", CONFIG)]);
+    let server = GitServer::start(dir.path());
+    server.require_token("CANARY");
+    let url = format!("{}/acme/app.git", server.url());
+    let host = server.url().replace("http://", "");
+    let port = declared(&format!("{host}/acme/app"), task("port"));
+    world.make(port).await;
+    let dir = tempfile::tempdir().unwrap();
+    let applied = Applied {
+        url: url.clone(),
+        commit,
+        _dir: dir,
+    };
+    follow(&world, &applied).await;
+    let trace = async |more: &[&str], within: &std::path::Path| {
+        let mut command = world.command(&[&["trace", "task/port"], more].concat());
+        command.env("AXON_GIT_TOKEN", "CANARY").current_dir(within);
+        end(command.spawn().unwrap()).await
+    };
+    let said = trace(&[], world.dir()).await;
+    let told = format!("the credential is not shown to {host}; --git-host allows it");
+    said.check(1, &["line not known", &told]);
+    assert!(server.served().iter().all(|it| it.authorization.is_none()));
+    let said = trace(&["--git-host", &host], world.dir()).await;
+    said.check(0, &["declared  axon.yaml:6:3\n"]);
+    // In a clone of any repository of that host.
+    let clone = world.dir().join("clone");
+    for args in [
+        &["init", "--quiet"][..],
+        &["remote", "add", "origin", &url.replace("/app", "/other")],
+    ] {
+        fs::create_dir_all(&clone).unwrap();
+        let mut git = Command::new("git");
+        git.current_dir(&clone).args(args);
+        assert!(git.status().unwrap().success());
+    }
+    let said = trace(&[], &clone).await;
+    said.check(0, &["declared  axon.yaml:6:3\n"]);
 }

@@ -28,10 +28,13 @@ pub fn run(options: &Options) -> Result<Exit, Failure> {
     let mut steps = path.split('.').filter(|step| !step.is_empty()).peekable();
     let first = steps.peek().copied().unwrap_or_default();
     let kinds = kinds();
-    let of_kind = kinds.iter().find(|kind| kind.is_called(first));
+    // A key of axon.yaml is meant before a kind's short name.
+    let config = api::config_schema();
+    let is_key = Shape::of(&config, &config).field(first).is_some();
+    let of_kind = kinds.iter().find(|kind| kind.is_called(first) && !is_key);
     let (title, root) = match of_kind {
         Some(kind) => (kind.name.clone(), kind.schema.clone()),
-        None => ("axon.yaml".to_owned(), api::config_schema()),
+        None => ("axon.yaml".to_owned(), config.clone()),
     };
     if of_kind.is_some() || first.eq_ignore_ascii_case(CONFIG) {
         steps.next();

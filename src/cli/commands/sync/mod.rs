@@ -25,8 +25,8 @@ use crate::cli::exit::Exit;
 use crate::cli::inspect::Item;
 use crate::cli::inspect::Kind;
 use crate::cli::inspect::Reader;
+use crate::cli::inspect::Reference;
 use crate::cli::inspect::age;
-use crate::cli::inspect::kind::object_name;
 use crate::cli::inspect::reader::classified;
 use crate::cli::inspect::reader::within;
 use crate::cli::screen;
@@ -49,7 +49,7 @@ const MAX_NAMES: usize = 10;
 /// Make a RepoSync look now, and wait for what comes of it
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Name of the RepoSync
+    /// The RepoSync: `NAME` or `sync/NAME`
     name: String,
     /// How long to wait
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = GoDuration::parse)]
@@ -60,7 +60,7 @@ pub struct Options {
 }
 
 pub(super) async fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
-    let name = object_name(&options.name)?;
+    let name = Reference::name_of(&options.name, Kind::RepoSync)?;
     let (reader, namespace) = Reader::connect(global).await?;
     let before = get(&reader, &namespace, &name).await?;
     if answer::is_suspended(&before) {

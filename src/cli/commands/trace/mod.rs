@@ -43,6 +43,9 @@ pub struct Options {
     no_fetch: bool,
     #[command(flatten)]
     git: source::Git,
+    /// Show the git credential to this host, too; that of the clone one stands in is shown it anyway
+    #[arg(long, value_name = "HOST")]
+    git_host: Vec<String>,
     #[command(flatten)]
     output: Output,
 }
@@ -60,7 +63,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> Result<Exit, Fail
             .hint(format!("see what is there: axon tree -n {namespace}")));
     };
     let gathered = gather::gather(&reader, start).await;
-    let place = place::find(&gathered, &options.git, options.no_fetch).await;
+    let place = place::find(&gathered, &options.git, &options.git_host, options.no_fetch).await;
     let links = text::links(&gathered, place.as_ref(), age::now());
     match options.output.audience() {
         Audience::Programs(machine) => ui::out(text::programs(machine, &links)),

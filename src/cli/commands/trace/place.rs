@@ -17,6 +17,7 @@ use crate::cli::ui::Failure;
 use crate::model::Key;
 use crate::model::ObjectName;
 use crate::model::RepoPath;
+use crate::model::RepoUrl;
 use crate::model::Snapshot;
 use crate::model::problem::Place;
 use crate::repo::Access;
@@ -41,7 +42,12 @@ pub(super) enum Found {
 }
 
 /// Where the first object of the chain is declared; none where it was not.
-pub(super) async fn find(gathered: &Gathered, git: &source::Git, no_fetch: bool) -> Option<Found> {
+pub(super) async fn find(
+    gathered: &Gathered,
+    git: &source::Git,
+    hosts: &[String],
+    no_fetch: bool,
+) -> Option<Found> {
     let item = gathered.declared()?;
     let Origin::Declared(declared) = origin::of(item) else {
         return None;
@@ -61,7 +67,7 @@ pub(super) async fn find(gathered: &Gathered, git: &source::Git, no_fetch: bool)
         revision,
         url,
     };
-    Some(match wanted.read(git, no_fetch).await {
+    Some(match wanted.read(git, hosts, no_fetch).await {
         Ok((snapshot, is_applied)) => in_snapshot(&snapshot, &key, is_applied),
         Err(failure) => Found::Unknown(told(&failure)),
     })
@@ -78,7 +84,12 @@ struct Wanted<'a> {
 
 impl Wanted<'_> {
     /// The files, and whether they are those that were applied.
-    async fn read(&self, git: &source::Git, no_fetch: bool) -> Result<(Snapshot, bool), Failure> {
+    async fn read(
+        &self,
+        git: &source::Git,
+        hosts: &[String],
+        no_fetch: bool,
+    ) -> Result<(Snapshot, bool), Failure> {
         let root = RepoPath::parse(&self.declared.path)
             .map_err(|error| Failure::new("cannot use the path of its origin", &error))?;
         let commit = self
@@ -132,7 +143,7 @@ impl Wanted<'_> {
         ));
         let access = Access {
             deadline: LIMIT,
-            ..git.access(&location)?
+            ..access_for(&location, git, hosts)?
         };
         let source = open(&location, reference, root, access)?;
         Ok((source.read().await?, is_applied))
@@ -158,6 +169,46 @@ impl Wanted<'_> {
         let host = self.declared.source.split_once('/').map(|(host, _)| host);
         host.is_some_and(|it| it.contains(['.', ':']) || it == "localhost")
     }
+}
+
+/// What the server is shown. An object in the cluster names it, and whoever writes objects must not
+/// learn this user's token: so only hosts that the user named, or has a clone of.
+fn access_for(location: &Location, git: &source::Git, hosts: &[String]) -> Result<Access, Failure> {
+    let access = git.access(location)?;
+    let Location::Git(url) = location else {
+        return Ok(access);
+    };
+    let host = host_of(&url.canonical());
+    let own = own_hosts();
+    if access.credentials.is_none() || hosts.iter().chain(&own).any(|it| *it == host) {
+        return Ok(access);
+    }
+    ui::note(format_args!(
+        "the credential is not shown to {}; --git-host allows it",
+        screen::line(&host)
+    ));
+    Ok(Access::default())
+}
+
+/// `host` or `host:port` of `host/path`.
+fn host_of(canonical: &str) -> String {
+    let host = canonical.split('/').next().unwrap_or_default();
+    host.to_owned()
+}
+
+/// Hosts of the clones that this process stands in.
+fn own_hosts() -> Vec<String> {
+    let Ok(here) = Path::new(".").canonicalize() else {
+        return Vec::new();
+    };
+    let tops = here.ancestors().filter(|it| it.join(".git").exists());
+    let hosts = tops.filter_map(|top| {
+        let location = Location::Directory(top.to_path_buf());
+        let repository = Repository::open(&location, Access::default()).ok()?;
+        let url = RepoUrl::parse(repository.source().url.as_deref()?).ok()?;
+        Some(host_of(&url.canonical()))
+    });
+    hosts.collect()
 }
 
 fn open(
