@@ -36,10 +36,29 @@ pub const API_VERSION: &str = "axon.io/v1alpha1";
 
 /// The custom resource definitions, in the order in which they are to be applied.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    vec![
-        Workspace::crd(),
-        TaskSpawner::crd(),
-        Task::crd(),
-        RepoSync::crd(),
+    [
+        (Workspace::crd(), "A repository that agents work in."),
+        (
+            TaskSpawner::crd(),
+            "Makes Tasks: of work items, or by the clock.",
+        ),
+        (Task::crd(), "One run of an agent."),
+        (
+            RepoSync::crd(),
+            "Keeps its namespace equal to the axon.yaml of a repository.",
+        ),
     ]
+    .map(|(crd, description)| described(crd, description))
+    .into()
+}
+
+/// In place of what the generator says of a kind.
+fn described(mut crd: CustomResourceDefinition, description: &str) -> CustomResourceDefinition {
+    for version in &mut crd.spec.versions {
+        let schema = version.schema.as_mut();
+        if let Some(schema) = schema.and_then(|it| it.open_api_v3_schema.as_mut()) {
+            schema.description = Some(description.to_owned());
+        }
+    }
+    crd
 }
