@@ -1,5 +1,5 @@
-//! What a Codex run used, from its session file: its stream tells that only at the very end, and
-//! not at all when it was stopped.
+//! What a Codex run used, from its session file: its stream tells that only at the very end, not at
+//! all when it was stopped, and never of which model.
 
 use std::fs;
 use std::fs::File;
@@ -27,21 +27,35 @@ const TAIL: u64 = 512 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct CodexSession {
     file: Option<PathBuf>,
+    /// What the file told so far.
+    told: Told,
+}
+
+/// What a session file tells.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Told {
+    /// Without cost and turns.
+    pub(crate) usage: Option<Usage>,
+    pub(crate) model: Option<String>,
 }
 
 impl CodexSession {
-    /// What the session used so far. `home`: `CODEX_HOME`; `session`: the id that the stream tells.
-    pub(crate) fn usage(&mut self, home: &Path, session: &str) -> Option<Usage> {
-        if self.file.is_none() {
-            let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
-            if session.is_empty() || !session.chars().all(plain) {
-                return None;
-            }
+    /// What the session told so far. `home`: `CODEX_HOME`; `session`: the id that the stream tells.
+    pub(crate) fn read(&mut self, home: &Path, session: &str) -> Told {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        if self.file.is_none() && !session.is_empty() && session.chars().all(plain) {
             let end = format!("-{session}.jsonl");
             self.file = find(&home.join("sessions"), &end, DEPTH, &mut { MAX_ENTRIES });
         }
-        let text = tail(self.file.as_deref()?).ok()?;
-        text.lines().rev().find_map(total)
+        let text = self.file.as_deref().and_then(|file| tail(file).ok());
+        let text = text.unwrap_or_default();
+        let lines = || text.lines().rev();
+        let told = &mut self.told;
+        told.usage = lines().find_map(total).or(told.usage);
+        if let Some(model) = lines().find_map(model) {
+            told.model = Some(model);
+        }
+        told.clone()
     }
 }
 
@@ -75,14 +89,27 @@ fn tail(path: &Path) -> io::Result<String> {
 
 /// The sum that a line tells.
 fn total(line: &str) -> Option<Usage> {
-    // Most lines are long and tell something else.
-    if !line.contains("\"token_count\"") {
-        return None;
-    }
-    let line: Value = serde_json::from_str(line).ok()?;
+    let line = line_with(line, "\"token_count\"")?;
     let payload = &line["payload"];
     let total = &payload["info"]["total_token_usage"];
     (payload["type"] == "token_count" && total.is_object()).then(|| codex_tokens(total))
+}
+
+/// The model that a line tells.
+fn model(line: &str) -> Option<String> {
+    let line = line_with(line, "\"turn_context\"")?;
+    let model = line["payload"]["model"].as_str();
+    model
+        .filter(|_| line["type"] == "turn_context")
+        .map(str::to_owned)
+}
+
+/// The line, if it holds `word`: most lines are long and tell something else.
+fn line_with(line: &str, word: &str) -> Option<Value> {
+    if !line.contains(word) {
+        return None;
+    }
+    serde_json::from_str(line).ok()
 }
 
 #[cfg(test)]
@@ -103,7 +130,12 @@ mod tests {
         fs::create_dir_all(&day).unwrap();
         fs::write(day.join("rollout-1-other.jsonl"), count(7)).unwrap();
         fs::write(day.join(format!("rollout-2-{ID}.jsonl")), text).unwrap();
-        let usage = CodexSession::default().usage(dir.path(), ID)?;
+        let mut session = CodexSession::default();
+        let told = session.read(dir.path(), ID);
+        let usage = told.usage?;
+        // What the file told once is known for good.
+        fs::write(day.join(format!("rollout-2-{ID}.jsonl")), "").unwrap();
+        assert_eq!(session.read(dir.path(), ID), told);
         Some((
             usage.input_tokens,
             usage.cached_input_tokens,
@@ -126,14 +158,28 @@ mod tests {
     #[test]
     fn odd_sessions() {
         let dir = tempfile::tempdir().unwrap();
-        let none = |id: &str| CodexSession::default().usage(dir.path(), id);
-        assert_eq!(none(ID), None);
-        assert_eq!(none(""), None);
-        assert_eq!(none("../../etc/passwd"), None);
+        let told = |id: &str| CodexSession::default().read(dir.path(), id);
+        for id in [ID, "", "../../etc/passwd"] {
+            assert_eq!(told(id), Told::default());
+        }
         let sessions = dir.path().join("sessions");
         fs::create_dir(&sessions).unwrap();
         let pipe = sessions.join(format!("rollout-{ID}.jsonl"));
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        assert_eq!(CodexSession::default().usage(dir.path(), ID), None);
+        assert_eq!(told(ID), Told::default());
+    }
+
+    #[test]
+    fn the_model() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("sessions")).unwrap();
+        let file = dir.path().join(format!("sessions/rollout-{ID}.jsonl"));
+        fs::write(
+            file,
+            "{\"type\":\"turn_context\",\"payload\":{\"model\":\"gpt-6.1-sol\"}}\n{\"type\":\"x\",\"payload\":{\"model\":\"turn_context\"}}\n",
+        )
+        .unwrap();
+        let told = CodexSession::default().read(dir.path(), ID);
+        assert_eq!(told.model.as_deref(), Some("gpt-6.1-sol"));
     }
 }

@@ -223,18 +223,25 @@ impl Outcome<'_> {
         }
     }
 
-    /// By the stream; where it does not tell yet, by the session file.
+    /// By the stream; what it does not tell, by Codex' session file.
     fn usage(&self) -> Option<Usage> {
-        let summary = self.shared.lock().stream.summary().clone();
-        let (Some(home), None) = (&self.codex_home, summary.usage) else {
+        let (summary, turns) = {
+            let seen = self.shared.lock();
+            (seen.stream.summary().clone(), seen.stream.turns())
+        };
+        let known = summary.usage.is_some_and(|usage| usage.cost_usd.is_some());
+        let (Some(home), false, Some(session)) = (&self.codex_home, known, &summary.session) else {
             return summary.usage;
         };
-        let mut session = self
+        let mut file = self
             .codex_session
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let usage = session.usage(home, summary.session.as_deref()?)?;
-        Some(price::with_estimate(usage, self.model.as_deref()))
+        let told = file.read(home, session);
+        let in_file = told.usage.map(|usage| Usage { turns, ..usage });
+        let model = self.model.as_ref().or(told.model.as_ref());
+        let usage = summary.usage.or(in_file)?;
+        Some(price::with_estimate(usage, model.map(String::as_str)))
     }
 
     fn write(&self, report: &Report) {

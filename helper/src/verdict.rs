@@ -106,7 +106,9 @@ fn stopped(end: End, asked: Signal, ended: Option<&Ended>) -> Verdict {
         Some(Ended::Error(Failure { class, text })) => {
             failed(code, format!("{why}: {}", reason(*class, text)), false)
         }
-        Some(Ended::Success | Ended::Interrupted) | None => failed(code, why, true),
+        // What stands on standard error then is noise.
+        Some(Ended::Success | Ended::Interrupted) => failed(code, why, false),
+        None => failed(code, why, true),
     }
 }
 

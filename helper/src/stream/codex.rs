@@ -40,6 +40,10 @@ impl Codex {
         true
     }
 
+    pub(super) fn turns(&self) -> u32 {
+        self.turns.count()
+    }
+
     fn started(&mut self, item: &Value, told: &mut Told<'_>) {
         if let Some((tool, input)) = call(item) {
             self.turns.answer();

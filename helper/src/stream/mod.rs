@@ -145,6 +145,16 @@ impl Stream {
         }
     }
 
+    /// Answers of the model so far, where the stream tells its usage only at the end.
+    pub(crate) fn turns(&self) -> u32 {
+        match &self.reader {
+            Reader::Codex(codex) => codex.turns(),
+            Reader::Claude(_) | Reader::Gemini(_) | Reader::OpenCode(_) | Reader::None => {
+                self.summary.usage.map_or(0, |usage| usage.turns)
+            }
+        }
+    }
+
     /// What was told so far.
     pub fn summary(&self) -> &Summary {
         &self.summary

@@ -133,7 +133,7 @@ fn an_end_that_is_missing_is_a_failure() {
 fn usage_is_told_while_the_agent_runs() {
     let stream = capture("claude/ok.jsonl");
     let run = Run::of(&format!(
-        r#"head -n 3 '{}'; touch "$DIR/ready"; sleep 1000"#,
+        r#"head -n 3 '{}'; touch "$DIR/ready"; exec sleep 1000"#,
         stream.display()
     ))
     .args(&["--agent", "claude-code"])
@@ -166,6 +166,7 @@ fn what_codex_used_is_known_without_its_last_event() {
     .end();
     let usage = ended.report.usage.unwrap();
     assert_eq!((usage.input_tokens, usage.output_tokens), (1100, 21));
+    assert_eq!(usage.turns, 1);
     // 1000 × 1.25 + 100 × 0.125 + 21 × 10 millionths.
     assert_eq!((usage.cost_usd, usage.estimated), (Some(0.001_473), true));
 }
