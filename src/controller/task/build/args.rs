@@ -8,6 +8,7 @@ use super::pod::REPO_DIR;
 use super::pod::RESULTS_FILE;
 use super::pod::TERMINATION_LOG;
 use super::pod::words;
+use super::volumes;
 use crate::api::Task;
 use crate::api::workspace::GitIdentity;
 use crate::controller::task::decide::Start;
@@ -49,6 +50,9 @@ pub(super) fn of_checkout(task: &Task, checkout: Option<&Checkout>) -> Vec<Strin
         add("--git-name", name);
         add("--git-email", email);
     }
+    if checkout.credentials.is_some() {
+        add("--credentials-dir", GIT_DIR);
+    }
     if checkout.submodules {
         args.push("--submodules".to_owned());
     }
@@ -80,10 +84,8 @@ pub(super) fn of_agent(task: &Task, start: &Start, secret: &[String]) -> Vec<Str
     for name in secret {
         add("--mask", &env::escaped(name));
     }
-    let git = start.checkout.as_ref().map(|it| &it.credentials);
-    if git.is_some_and(Option::is_some) {
-        // A token that is rotated while the agent runs is only there.
-        add("--mask-dir", GIT_DIR);
+    for dir in volumes::secret_dirs(start.git(), task.spec.pod_overrides.as_ref()) {
+        add("--mask-dir", &env::escaped(dir));
     }
     let host = start
         .checkout

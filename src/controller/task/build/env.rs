@@ -106,14 +106,11 @@ fn token_secret(checkout: &Checkout) -> Option<&str> {
     }
 }
 
-/// The variables of the checkout: prompt and dependencies in parts, and the token.
+/// The variables of the checkout: prompt and dependencies in parts. What lets git in is in files.
 pub(super) fn of_checkout(start: &Start) -> Vec<EnvVar> {
     let mut all = in_parts("AXON_PROMPT", &start.prompt);
     if let Some(dependencies) = &start.dependencies {
         all.extend(in_parts("AXON_DEPENDENCIES", dependencies));
-    }
-    if let Some(secret) = start.checkout.as_ref().and_then(token_secret) {
-        all.push(from_secret(GITHUB_TOKEN, secret, GITHUB_TOKEN));
     }
     all
 }

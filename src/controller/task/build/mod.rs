@@ -22,6 +22,7 @@ use kube::ResourceExt;
 use kube::api::ObjectMeta;
 
 use super::decide::Start;
+use super::needs::GitSecret;
 use crate::api::Task;
 use crate::api::labels;
 use crate::controller::Images;
@@ -69,6 +70,13 @@ pub(super) fn build(task: &Task, name: &str, start: &Start, images: &Images) -> 
         status: None,
     };
     Built { job, overridden }
+}
+
+impl Start {
+    /// The Secret that lets git in.
+    fn git(&self) -> Option<&GitSecret> {
+        self.checkout.as_ref()?.credentials.as_ref()
+    }
 }
 
 /// Name of the Job of one attempt of a Task.

@@ -48,10 +48,7 @@ pub(super) fn spec(task: &Task, start: &Start, images: &Images) -> (PodSpec, Vec
         overridden,
     } = env::of_agent(task, start.checkout.as_ref());
     let overrides = task.spec.pod_overrides.as_ref();
-    let git = start
-        .checkout
-        .as_ref()
-        .and_then(|it| it.credentials.as_ref());
+    let git = start.git();
     let policy = images.pull_policy.map(|it| it.as_str().to_owned());
     let agent = Container {
         name: task.spec.agent.as_str().to_owned(),

@@ -54,6 +54,25 @@ pub(super) fn of_agent(
     mounts
 }
 
+/// Where the agent finds secret values as files.
+pub(super) fn secret_dirs<'a>(
+    git: Option<&GitSecret>,
+    overrides: Option<&'a PodOverrides>,
+) -> impl Iterator<Item = &'a str> {
+    let volumes = overrides
+        .map(|it| it.volumes.as_slice())
+        .unwrap_or_default();
+    let is_secret = |name: &str| {
+        let volume = volumes.iter().find(|it| it.name == name);
+        volume.is_some_and(|it| it.secret.is_some())
+    };
+    let mounts = overrides.into_iter().flat_map(|it| &it.volume_mounts);
+    let users = mounts
+        .filter(move |it| is_secret(&it.name))
+        .map(|it| it.mount_path.as_str());
+    git.map(|_| GIT_DIR).into_iter().chain(users)
+}
+
 /// Only the keys that let git in. The kubelet brings the volume up to date when the Secret changes.
 fn git_secret(git: &GitSecret) -> Volume {
     let items = git.kind.names().iter().map(|key| KeyToPath {

@@ -144,6 +144,8 @@ fn the_keys_that_let_git_in_are_files() {
             let place = format!("/spec/{container}/0/volumeMounts/2");
             assert_eq!(pod.pointer(&place), Some(&mount), "{kind:?}");
         }
+        let args = init(&built).args.unwrap().join(" ");
+        assert!(args.ends_with("--credentials-dir /run/axon/git"), "{args}");
     }
 }
 
@@ -241,4 +243,30 @@ fn a_manifest_of_the_go_axon_gives_an_equivalent_pod() {
     let security = serde_json::to_value(&pod.security_context).unwrap();
     assert_eq!(security["runAsUser"], 61100);
     assert_eq!(security["fsGroup"], 61100);
+}
+
+#[test]
+fn what_the_agent_reads_of_secrets_is_masked() {
+    let built = built(
+        &with(&json!({
+            "volumes": [
+                {"name": "keys", "secret": {"secretName": "s"}},
+                {"name": "settings", "configMap": {"name": "c"}},
+            ],
+            "volumeMounts": [
+                {"name": "keys", "mountPath": "/etc/keys"},
+                {"name": "settings", "mountPath": "/etc/settings"},
+            ],
+        })),
+        Some(checkout("https://github.com/a/b", Some("git"))),
+    );
+    let args = agent(&built).args.unwrap();
+    let dirs = args.windows(2).filter(|it| it[0] == "--mask-dir");
+    let dirs: Vec<&str> = dirs.map(|it| it[1].as_str()).collect();
+    assert_eq!(dirs, ["/run/axon/git", "/etc/keys"]);
+    let variables = init(&built).env.unwrap();
+    assert!(
+        variables.iter().all(|it| it.value_from.is_none()),
+        "{variables:?}"
+    );
 }
