@@ -11,6 +11,7 @@ pub mod http;
 mod images;
 mod leader;
 mod ledger;
+mod network_policy;
 mod options;
 mod repo_sync;
 mod repositories;

@@ -22,6 +22,7 @@ mod images;
 mod inspect;
 mod kubectl;
 mod load_laws;
+mod network_policy;
 mod plan_cli;
 mod plan_program;
 mod pod_overrides;

@@ -36,6 +36,7 @@ use self::backoff::Backoff;
 use self::gather::Caches;
 use self::reconcile::Context;
 use self::reconcile::Error;
+use super::network_policy::Policies;
 use super::options::Options;
 use crate::api::Task;
 use crate::api::Workspace;
@@ -54,6 +55,7 @@ pub(super) async fn run(client: Client, options: &Options, stop: CancellationTok
         caches: Caches { jobs, pods },
         options: options.clone(),
         backoff: Backoff::default(),
+        policies: Policies::new(client.clone()),
     });
     let tasks = Controller::new(
         options.scope::<DeserializeGuard<Task>>(&client),

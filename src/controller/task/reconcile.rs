@@ -33,6 +33,7 @@ use crate::controller::Options;
 use crate::controller::clock;
 use crate::controller::events;
 use crate::controller::events::Notice;
+use crate::controller::network_policy::Policies;
 use crate::model::run::Outcome;
 
 /// How soon to look again at a Task that changed while it was looked at. Its watch event comes
@@ -45,6 +46,7 @@ pub(super) struct Context {
     pub(super) caches: Caches,
     pub(super) options: Options,
     pub(super) backoff: Backoff,
+    pub(super) policies: Policies,
 }
 
 /// Why a Task could not be reconciled this time.
@@ -114,6 +116,8 @@ async fn begin(
     now: Timestamp,
 ) -> Result<Action, Error> {
     let images = &context.options.images;
+    let namespace = task.namespace().unwrap_or_default();
+    context.policies.ensure(&namespace).await;
     let started = start::start(&context.client, task, plan, images, now)
         .await
         .map_err(Error::Start)?;

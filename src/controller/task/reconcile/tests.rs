@@ -72,6 +72,7 @@ fn context(client: Client) -> Context {
         .images
         .with(crate::api::task::AgentType::ClaudeCode, "claude:1");
     Context {
+        policies: Policies::new(client.clone()),
         client,
         caches: Caches { jobs, pods },
         options,
