@@ -29,6 +29,10 @@ pub struct Spawner {
     pub poll: Duration,
     /// How many Tasks may be unfinished at once. `None`: no limit.
     pub max_concurrency: Option<usize>,
+    /// Whether no work is looked for.
+    pub suspended: bool,
+    /// How many Tasks are made in all. `None`: no limit.
+    pub max_total: Option<usize>,
 }
 
 /// Where work comes from.
@@ -96,8 +100,8 @@ impl Spawner {
             task_template,
             poll_interval,
             max_concurrency,
-            suspend: _,
-            max_total_tasks: _,
+            suspend,
+            max_total_tasks,
         } = spec;
         let mut problems = template_problems(task_template);
         let source = source(when, task_template, &mut problems);
@@ -112,6 +116,12 @@ impl Spawner {
                 "expected a number from 0 up",
             ));
         }
+        if max_total_tasks.is_some_and(|it| it < 1) {
+            problems.push(Problem::error(
+                "/maxTotalTasks",
+                "expected a number from 1 up",
+            ));
+        }
         match (source, poll) {
             (Some(source), Some(poll)) if problems.is_empty() => Ok(Self {
                 source,
@@ -119,6 +129,8 @@ impl Spawner {
                 max_concurrency: max_concurrency
                     .and_then(|limit| usize::try_from(limit).ok())
                     .filter(|&limit| limit > 0),
+                suspended: *suspend,
+                max_total: max_total_tasks.and_then(|limit| usize::try_from(limit).ok()),
             }),
             (_, _) => Err(problems),
         }

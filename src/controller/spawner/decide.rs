@@ -98,6 +98,8 @@ pub(super) struct Situation<'a> {
     pub(super) tasks: &'a [KnownTask],
     pub(super) records: &'a [KnownRecord],
     pub(super) limit: Option<usize>,
+    /// How many may be created at all from now on.
+    pub(super) left: Option<usize>,
     pub(super) now: Timestamp,
 }
 
@@ -140,14 +142,11 @@ pub(super) fn run_of(item: &ItemKey) -> RunDigest {
 }
 
 pub(super) fn decide(situation: &Situation<'_>) -> Decision {
-    let active = situation
-        .tasks
-        .iter()
-        .filter(|task| task.state == TaskState::Unfinished)
-        .count();
+    let active = active(situation.tasks);
     let mut slots = situation
         .limit
-        .map_or(usize::MAX, |limit| limit.saturating_sub(active));
+        .map_or(usize::MAX, |limit| limit.saturating_sub(active))
+        .min(situation.left.unwrap_or(usize::MAX));
     let mut decision = Decision {
         active,
         gone: gone(situation),
@@ -174,6 +173,12 @@ pub(super) fn decide(situation: &Situation<'_>) -> Decision {
         }
     }
     decision
+}
+
+/// How many of these Tasks have not finished.
+pub(super) fn active(tasks: &[KnownTask]) -> usize {
+    let unfinished = |task: &&KnownTask| task.state == TaskState::Unfinished;
+    tasks.iter().filter(unfinished).count()
 }
 
 /// What comes next for an item that matches.

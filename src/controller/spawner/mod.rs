@@ -12,6 +12,7 @@ mod memory;
 mod news;
 mod reconcile;
 mod status;
+mod total;
 mod trouble;
 
 use std::sync::Arc;

@@ -25,6 +25,7 @@ use super::memory::MAX_WAITING;
 use super::memory::Poll;
 use super::status;
 use super::status::Report;
+use super::total;
 use super::trouble;
 use super::trouble::Effect;
 use super::trouble::Stop;
@@ -129,6 +130,10 @@ async fn work(
 ) -> Result<(Report, Timestamp), Stop> {
     let spawner = Spawner::accept(&object.spec).map_err(invalid)?;
     let templates = Templates::parse(&object.spec.task_template)?;
+    if let Some(report) = held(object, &spawner, context).await? {
+        // Nothing is due until somebody changes the spec.
+        return Ok((report, Timestamp::MAX));
+    }
     let look = match &spawner.source {
         Source::GitHub(filter) => look::issues(context, object, filter, spawner.poll, now).await?,
         Source::Cron(schedule) => look::ticks(context, object, schedule, now),
@@ -143,6 +148,7 @@ async fn work(
         tasks: &known.tasks,
         records: &known.records,
         limit: spawner.max_concurrency,
+        left: total::left(&spawner, object.status.as_ref(), &known),
         now,
     });
     let actor = Actor {
@@ -158,7 +164,11 @@ async fn work(
         Source::Cron(_) => None,
     };
     actor.forget(&decision.gone, &look, filter).await?;
-    let report = Report::after(&look, &done, decision.active);
+    let mut report = Report::after(&look, &done, decision.active);
+    let made = total::made(object.status.as_ref(), &known).saturating_add(done.created);
+    if let Some(reached) = total::reached(&spawner, made) {
+        report.troubles.insert(0, reached);
+    }
     let again = again(&look, &done, &spawner, now);
     if filter.is_some() {
         context
@@ -166,6 +176,28 @@ async fn work(
             .keep(ObjectRef::from_obj(object), poll(object, look, done));
     }
     Ok((report, again))
+}
+
+/// What to report of a spawner that is not to look for work; nothing if it is.
+async fn held(
+    object: &TaskSpawner,
+    spawner: &Spawner,
+    context: &Context,
+) -> Result<Option<Report>, kube::Error> {
+    let why = if spawner.suspended {
+        Some(Trouble::Suspended)
+    } else {
+        total::reached(spawner, total::recorded(object.status.as_ref()))
+    };
+    let Some(why) = why else {
+        return Ok(None);
+    };
+    let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
+    let known = known::read(&context.client, &namespace, &name).await?;
+    Ok(Some(Report {
+        active: Some(decide::active(&known.tasks)),
+        ..Report::of(why)
+    }))
 }
 
 /// When to look again: at the next poll or tick, and earlier where something waits to be tried again.

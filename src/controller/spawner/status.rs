@@ -140,7 +140,7 @@ fn later(before: Option<Time>, handled: Option<Timestamp>) -> Option<Time> {
 fn phase(before: Option<SpawnerPhase>, gravest: Option<&Trouble>) -> SpawnerPhase {
     match gravest.map(Trouble::effect) {
         None | Some(Effect::Partial) => SpawnerPhase::Running,
-        Some(Effect::Passing) => before.unwrap_or(SpawnerPhase::Pending),
+        Some(Effect::Passing | Effect::Wanted) => before.unwrap_or(SpawnerPhase::Pending),
         Some(Effect::Stalled) => SpawnerPhase::Failed,
     }
 }

@@ -37,6 +37,10 @@ pub(super) enum Trouble {
     SecretKeyMissing(String),
     #[error("cannot read issues of \"{repo}\": {error}{}", hint(error))]
     GitHub { repo: String, error: github::Error },
+    #[error("\"spec.suspend\" is set: no work is looked for")]
+    Suspended,
+    #[error("all {0} Tasks of \"spec.maxTotalTasks\" were made: raise it for more")]
+    TotalReached(usize),
     #[error("more items match than one poll reads; the newest wait until earlier ones are done")]
     TooManyItems,
     #[error("{0} items could not be read and were left out")]
@@ -70,6 +74,8 @@ pub(super) enum Reason {
     InvalidSpec,
     InvalidSchedule,
     InvalidTemplate,
+    Suspended,
+    TotalReached,
     WorkspaceNotFound,
     NotGitHub,
     SecretNotFound,
@@ -96,6 +102,8 @@ pub(super) enum Effect {
     Passing,
     /// Some items. The others go on.
     Partial,
+    /// The spawner, because somebody wants it so.
+    Wanted,
 }
 
 impl Trouble {
@@ -104,6 +112,8 @@ impl Trouble {
             Self::InvalidSpec(_) => Reason::InvalidSpec,
             Self::InvalidSchedule(_) => Reason::InvalidSchedule,
             Self::InvalidTemplate { .. } => Reason::InvalidTemplate,
+            Self::Suspended => Reason::Suspended,
+            Self::TotalReached(_) => Reason::TotalReached,
             Self::WorkspaceNotFound(_) => Reason::WorkspaceNotFound,
             Self::NotGitHub(_) => Reason::NotGitHub,
             Self::SecretNotFound(_) => Reason::SecretNotFound,
@@ -133,6 +143,7 @@ impl Trouble {
             Reason::GitHubLimited | Reason::GitHubUnavailable | Reason::ApiServer => {
                 Effect::Passing
             }
+            Reason::Suspended | Reason::TotalReached => Effect::Wanted,
             Reason::Working
             | Reason::TooManyItems
             | Reason::UnreadableItems
@@ -152,7 +163,7 @@ impl Trouble {
             return until.duration_since(now).try_into().unwrap_or(poll);
         }
         match self.effect() {
-            Effect::Partial => poll,
+            Effect::Partial | Effect::Wanted => poll,
             // A refusal of GitHub's counts against the budget of whoever is asking.
             Effect::Stalled if matches!(self, Self::GitHub { .. }) => poll,
             Effect::Stalled => RECHECK.min(poll),
@@ -168,6 +179,8 @@ impl Reason {
             Self::InvalidSpec => "InvalidSpec",
             Self::InvalidSchedule => "InvalidSchedule",
             Self::InvalidTemplate => "InvalidTemplate",
+            Self::Suspended => "Suspended",
+            Self::TotalReached => "MaxTotalTasksReached",
             Self::WorkspaceNotFound => "WorkspaceNotFound",
             Self::NotGitHub => "NotGitHub",
             Self::SecretNotFound => "SecretNotFound",

@@ -2,6 +2,7 @@
 //! play it where a run has to end.
 
 mod fake_github;
+mod limits;
 
 use std::collections::BTreeSet;
 

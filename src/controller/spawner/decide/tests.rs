@@ -137,6 +137,7 @@ impl World {
             absence: &self.absence,
             tasks: &self.tasks,
             records: &self.records,
+            left: None,
             limit: self.limit,
             now: Timestamp::from_second(NOW).unwrap(),
         })
@@ -356,6 +357,7 @@ fn a_long_spawner_and_id_still_give_a_name() {
         absence: &Absence::Unknown,
         tasks: &[],
         records: &[],
+        left: None,
         limit: None,
         now: Timestamp::UNIX_EPOCH,
     });
