@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::pattern;
 use super::task::AgentType;
 use super::task::Credentials;
 use super::task::PodOverrides;
@@ -265,7 +266,10 @@ pub struct TaskEntry {
     pub retry: Option<Retry>,
     /// Tasks that must have succeeded before this one starts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(min = 1, max = 253)))]
+    #[schemars(
+        length(max = 64),
+        inner(length(min = 1, max = 253), regex(pattern = pattern::NAME))
+    )]
     pub depends_on: Vec<String>,
     /// How the prompt is read. Absent: `Plain`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

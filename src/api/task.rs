@@ -9,6 +9,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::pattern;
+
 pub use super::pod_overrides::PodOverrides;
 
 /// One run of one agent.
@@ -86,7 +88,7 @@ pub struct TaskSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 64),
-        inner(length(min = 1, max = 253)),
+        inner(length(min = 1, max = 253), regex(pattern = pattern::NAME)),
         extend("x-kubernetes-list-type" = "set")
     )]
     pub depends_on: Vec<String>,

@@ -62,6 +62,8 @@ codes! {
     DuplicateRerun "duplicate-rerun" "the number of a re-run is set twice",
     NamespaceMismatch "namespace-mismatch" "two namespaces in one configuration",
     UnknownWorkspace "unknown-workspace" "a workspace that is not declared here: the cluster must have it",
+    UnknownTask "unknown-task" "a task that is not declared here: the cluster must have it",
+    DependencyCycle "dependency-cycle" "tasks wait for each other",
     UndefinedVariable "undefined-variable" "a fleet's template names a variable that is not in forEach",
     UnusedVariable "unused-variable" "a list in forEach makes only copies",
     NameCollision "name-collision" "two values of a fleet give one name",

@@ -14,6 +14,7 @@ pub use self::text::Error;
 pub use self::text::Fault;
 pub use self::text::Limit;
 
+use self::text::Data;
 use self::text::Program;
 use self::text::Uses;
 use self::text::Value;
@@ -38,6 +39,13 @@ pub fn render_value(text: &str, data: &serde_json::Value) -> Result<String, Erro
     program.render(&data, MAX_OUTPUT)
 }
 
+/// Checks a template over what the Tasks named `tasks` left: `.Deps.<task>.Results.<key>` and
+/// `.Deps.<task>.Outputs`.
+pub fn check_dependencies(text: &str, tasks: &[&str]) -> Result<(), Error> {
+    let program = Program::parse(text)?;
+    program.check(Data::Dependencies(tasks)).map(drop)
+}
+
 /// A template over a work item. All its fields are known to exist.
 #[derive(Clone, Debug)]
 pub struct Template {
@@ -48,7 +56,7 @@ pub struct Template {
 impl Template {
     pub fn parse(text: &str) -> Result<Self, Error> {
         let program = Program::parse(text)?;
-        let uses = program.check(item::FIELDS)?;
+        let uses = program.check(Data::Item(item::FIELDS))?;
         Ok(Self { program, uses })
     }
 

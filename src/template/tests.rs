@@ -234,3 +234,45 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn templates_over_what_other_tasks_left() {
+    let check = |text: &str| check_dependencies(text, &["build", "run-tests"]);
+    for good in [
+        "no template",
+        "{{.Deps.build.Results.branch}} {{index .Deps.build.Outputs 0}}",
+        "{{(index .Deps \"run-tests\").Results.failed}}",
+        "{{index .Deps \"run-tests\" \"Results\" \"failed\"}}",
+        "{{range $name, $dep := .Deps}}{{$name}}: {{$dep.Results.x}}{{end}}",
+        "{{range .Deps}}{{.Results.x}}{{range .Outputs}}{{.}}{{end}}{{end}}",
+        "{{with .Deps.build}}{{.Results.x}}{{end}}{{range .Deps.build.Results}}{{.}}{{end}}",
+    ] {
+        assert_eq!(check(good).map_err(|it| it.to_string()), Ok(()), "{good}");
+    }
+    for (bad, why) in [
+        ("{{.Title}}", "unknown field \".Title\"; known: .Deps"),
+        ("{{.Deps.biuld.Results.x}}", "did you mean \".build\"?"),
+        ("{{.Deps.other}}", "known: .build, .run-tests"),
+        ("{{.Deps.build.Result}}", "known: .Results, .Outputs"),
+        ("{{.Deps.build.Outputs.x}}", "a list has no field \".x\""),
+        (
+            "{{(index .Deps \"tests\").Results.x}}",
+            "unknown field \".tests\"",
+        ),
+        (
+            "{{index .Deps \"build\" \"results\"}}",
+            "unknown field \".results\"",
+        ),
+        (
+            "{{range .Deps}}{{.Phase}}{{end}}",
+            "unknown field \".Phase\"",
+        ),
+        (
+            "{{.Deps.build.Results.a.b}}",
+            "a text or number has no field \".b\"",
+        ),
+    ] {
+        let told = check(bad).unwrap_err().to_string();
+        assert!(told.contains(why), "{bad} gave {told}");
+    }
+}

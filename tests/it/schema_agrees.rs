@@ -62,6 +62,8 @@ fn told_by_schema(problem: &Diagnostic) -> Told {
         | Code::DuplicateRerun
         | Code::NamespaceMismatch
         | Code::UnknownWorkspace
+        | Code::UnknownTask
+        | Code::DependencyCycle
         | Code::UndefinedVariable
         | Code::UnusedVariable
         | Code::NameCollision
@@ -126,17 +128,18 @@ fn document() -> Value {
             "credentials": {"type": "oauth", "secretRef": {"name": "key"}},
             "model": "opus", "image": "ghcr.io/a/b:1", "workspace": "app",
             "ttlSecondsAfterFinished": 60, "podOverrides": some, "branch": "axon/x",
-            "metadata": metadata,
+            "metadata": metadata, "retry": {"limit": 1, "backoff": "90s", "onDisruption": "Always"},
         },
         "workspaces": {
-            "app": {"repo": "https://github.com/acme/app.git", "ref": "main",
+            "app": {"repo": "https://github.com/acme/app.git", "ref": "main", "depth": 0,
+                    "submodules": true, "gitIdentity": {"name": "Ann", "email": "ann@example.com"},
                     "secretRef": {"name": "token"}, "metadata": metadata},
             "here": {},
         },
         "spawners": {
             "bugs": {"when": {"githubIssues": {"types": ["issues", "pulls"], "labels": ["bug"],
                      "excludeLabels": ["no"], "state": "open"}},
-                     "pollInterval": "90s", "maxConcurrency": 3, "prompt": "Fix {{.Title}}",
+                     "pollInterval": "90s", "maxConcurrency": 3, "suspend": true, "maxTotalTasks": 9, "prompt": "Fix {{.Title}}",
                      "type": "codex", "credentials": {"type": "none"}, "workspace": "app",
                      "branch": "axon/{{.Number}}", "metadata": metadata},
             "nightly": {"when": {"cron": {"schedule": "0 3 * * *", "timeZone": "Europe/Berlin"}},
@@ -148,7 +151,8 @@ fn document() -> Value {
                   "model": "m", "workspace": {"repo": "git@github.com:acme/x.git", "ref": "v1"},
                   "ttlSecondsAfterFinished": 0, "podOverrides": overrides, "branch": "b",
                   "metadata": metadata},
-            "b": {"prompt": "Do that.", "workspace": "app"},
+            "b": {"prompt": "Do {{.Deps.a.Results.x}}.", "workspace": "app", "dependsOn": ["a", "c-d"],
+                  "promptSyntax": "GoTemplate", "cancelled": true, "retry": {"limit": 2}},
         },
         "fleets": {
             "t": {"forEach": {"repo": ["acme/a", "acme/b"], "n": [1, 2], "on": [true]},

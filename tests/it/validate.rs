@@ -314,6 +314,7 @@ fn examples() {
         ("examples/axon.yaml", "1 Workspace, 2 TaskSpawners, 2 Tasks"),
         ("examples/quickstart", "1 Workspace, 1 TaskSpawner, 1 Task"),
         ("examples/monorepo", "1 Workspace, 2 TaskSpawners, 1 Task"),
+        ("examples/chain.yaml", "1 Workspace, 2 Tasks"),
         (
             "examples/fleet.yaml",
             "3 Workspaces, 4 TaskSpawners, 3 Tasks",

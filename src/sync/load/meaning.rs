@@ -12,8 +12,10 @@ use crate::model::Kind;
 use crate::model::repo_url::RepoUrl;
 use crate::model::spawner::Spawner;
 use crate::model::task;
+use crate::template;
 use crate::template::Template;
 
+use super::node::Mark;
 use super::node::Node;
 use super::report::Report;
 use super::schema::Holder;
@@ -25,6 +27,7 @@ pub(super) fn check(kind: Kind, spec: &Node, holder: &Holder<'_>, report: &mut R
     let problems = match kind {
         Kind::Workspace => return check_workspace(spec, report),
         Kind::Task => {
+            check_prompt(spec, report);
             let stand_ins =
                 json!({"type": "claude-code", "prompt": "-", "credentials": {"type": "none"}});
             typed(spec, &stand_ins, report).map(|spec: TaskSpec| task::validate(&spec))
@@ -113,16 +116,44 @@ fn check_templates(spec: &Node, report: &mut Report<'_>) {
         let Some((text, mark)) = text else {
             continue;
         };
-        let Err(error) = Template::parse(text) else {
-            continue;
-        };
-        let fault = error.fault;
-        if let Some(exact) = report.inside(mark, text, error.line, error.column) {
-            report.error(Code::InvalidTemplate, exact, format!("template: {fault}"));
-        } else {
-            let (line, column) = (error.line, error.column);
-            let message = format!("template, line {line}, column {column}: {fault}");
-            report.error(Code::InvalidTemplate, mark, message);
+        if let Err(error) = Template::parse(text) {
+            refuse_template(text, mark, &error, None, report);
         }
     }
+}
+
+/// A prompt that says what other Tasks left names only those that it waits for.
+fn check_prompt(spec: &Node, report: &mut Report<'_>) {
+    let is_template = spec.text_of("promptSyntax").map(|it| it.0) == Some("GoTemplate");
+    let Some((text, mark)) = spec.text_of("prompt").filter(|_| is_template) else {
+        return;
+    };
+    let tasks = spec.get("dependsOn").map(Node::items).unwrap_or_default();
+    let tasks: Vec<&str> = tasks.iter().filter_map(Node::as_text).collect();
+    let Err(error) = template::check_dependencies(text, &tasks) else {
+        return;
+    };
+    let is_cut_short =
+        |task: &&&str| task.contains(['-', '.']) && text.contains(&format!(".Deps.{task}"));
+    let hint = tasks.iter().find(is_cut_short);
+    let hint = hint.map(|task| format!("write {{{{(index .Deps \"{task}\").Results.KEY}}}}"));
+    refuse_template(text, mark, &error, hint, report);
+}
+
+fn refuse_template(
+    text: &str,
+    mark: Mark,
+    error: &template::Error,
+    hint: Option<String>,
+    report: &mut Report<'_>,
+) {
+    let (line, column, fault) = (error.line, error.column, &error.fault);
+    let (mark, message) = match report.inside(mark, text, line, column) {
+        Some(exact) => (exact, format!("template: {fault}")),
+        None => (
+            mark,
+            format!("template, line {line}, column {column}: {fault}"),
+        ),
+    };
+    report.error_with(Code::InvalidTemplate, mark, message, hint);
 }

@@ -11,6 +11,7 @@
 //! ```
 
 mod config;
+mod dependencies;
 mod document;
 mod fleet;
 mod include;

@@ -21,6 +21,7 @@ use crate::model::run::RunDigest;
 use super::MAX_OBJECTS;
 use super::MAX_OBJECTS_WEIGHT;
 use super::config;
+use super::dependencies::Dependencies;
 use super::meaning;
 use super::metadata;
 use super::node::Entry;
@@ -61,6 +62,8 @@ pub(super) struct Objects<'a> {
     declared: BTreeMap<Key, (Desired, Mark)>,
     /// Workspaces that are named, and where first.
     used: BTreeMap<ObjectName, Mark>,
+    /// What Tasks wait for.
+    dependencies: Dependencies,
     weight: usize,
     is_full: bool,
 }
@@ -75,6 +78,7 @@ impl<'a> Objects<'a> {
             sync: None,
             declared: BTreeMap::new(),
             used: BTreeMap::new(),
+            dependencies: Dependencies::default(),
             weight: 0,
             is_full: false,
         }
@@ -173,6 +177,9 @@ impl<'a> Objects<'a> {
             let hint = format!("the first is at {}", report.place(*first));
             return report.error_with(Code::DuplicateObject, mark, message, Some(hint));
         }
+        if key.kind == Kind::Task {
+            self.dependencies.add(&key.name, &draft.spec);
+        }
         let spec = draft.spec.to_json();
         let run = (key.kind == Kind::Task).then(|| RunDigest::of(&spec, rerun.unwrap_or(0)));
         let desired = Desired {
@@ -226,6 +233,9 @@ impl<'a> Objects<'a> {
             .filter(of_workspaces)
             .map(|key| key.name.as_str())
             .collect();
+        let tasks = self.declared.keys().filter(|key| key.kind == Kind::Task);
+        let tasks: Vec<&str> = tasks.map(|key| key.name.as_str()).collect();
+        self.dependencies.check(&tasks, report);
         let mut external = Vec::new();
         for (name, mark) in self.used {
             // Sorted, as keys are.

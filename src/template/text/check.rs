@@ -16,9 +16,21 @@ use super::tree::Node;
 use super::tree::Operand;
 use super::tree::Pipe;
 use super::tree::Term;
+use super::value::Value;
 
-/// Names of the fields of an item. None of them has fields itself.
-pub(super) type Fields = &'static [&'static str];
+/// What the data of a template is known to have.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Data<'d> {
+    /// The fields of an item. None of them has fields itself.
+    Item(&'static [&'static str]),
+    /// What the Tasks of these names left, under `.Deps`.
+    Dependencies(&'d [&'d str]),
+}
+
+/// The one field of [`Data::Dependencies`].
+const DEPS: &str = "Deps";
+const RESULTS: &str = "Results";
+const OUTPUTS: &str = "Outputs";
 
 /// Which fields of the item a template may look at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,16 +49,37 @@ impl Uses {
 /// What a value is known to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Shape {
+    /// The data as a whole.
     Item,
+    /// What all Tasks left, by their names.
+    Deps,
+    /// What one Task left.
+    Dep,
+    Results,
+    Outputs,
     /// A text or number.
     Plain,
     Unknown,
 }
 
-pub(super) fn check(parsed: &Parsed, fields: Fields) -> Result<Uses, At> {
+impl Shape {
+    /// What a loop finds in it.
+    fn element(self, data: Data<'_>) -> Self {
+        match (self, data) {
+            (Self::Item, Data::Dependencies(_)) => Self::Deps,
+            (Self::Deps, _) => Self::Dep,
+            (Self::Item, Data::Item(_)) | (Self::Results | Self::Outputs | Self::Plain, _) => {
+                Self::Plain
+            }
+            (Self::Dep | Self::Unknown, _) => Self::Unknown,
+        }
+    }
+}
+
+pub(super) fn check<'a>(parsed: &'a Parsed, data: Data<'a>) -> Result<Uses, At> {
     let mut check = Check {
         parsed,
-        fields,
+        data,
         variables: Vec::new(),
         uses: Uses::default(),
         calls: Vec::new(),
@@ -66,7 +99,7 @@ pub(super) fn check(parsed: &Parsed, fields: Fields) -> Result<Uses, At> {
 
 struct Check<'a> {
     parsed: &'a Parsed,
-    fields: Fields,
+    data: Data<'a>,
     variables: Vec<(&'a str, Shape)>,
     uses: Uses,
     /// Templates that are called, and with what; not looked at yet.
@@ -115,10 +148,7 @@ impl<'a> Check<'a> {
             } => {
                 let over = self.pipe(pipe, dot)?;
                 self.uses.whole |= over == Shape::Item;
-                let element = match over {
-                    Shape::Item | Shape::Plain => Shape::Plain,
-                    Shape::Unknown => Shape::Unknown,
-                };
+                let element = over.element(self.data);
                 let declared = pipe.variables.len();
                 for (_, shape) in self.variables.iter_mut().rev().take(declared) {
                     *shape = Shape::Unknown;
@@ -153,10 +183,36 @@ impl<'a> Check<'a> {
     ) -> Result<Shape, At> {
         let head = self.operand(&command.head, dot)?;
         self.uses.whole |= piped == Some(Shape::Item);
+        let mut shapes = Vec::with_capacity(command.arguments.len());
         for argument in &command.arguments {
-            self.uses.whole |= self.operand(argument, dot)? == Shape::Item;
+            let shape = self.operand(argument, dot)?;
+            self.uses.whole |= shape == Shape::Item;
+            shapes.push(shape);
         }
-        Ok(head)
+        let is_index = matches!(&command.head.term, Term::Function(it) if it.name == "index");
+        match (shapes.first(), is_index && piped.is_none()) {
+            (Some(of), true) => self.index(*of, &command.arguments[1..]),
+            (_, _) => Ok(head),
+        }
+    }
+
+    /// `index of "key" …`: a key that is written out is as good as a field.
+    fn index(&mut self, of: Shape, keys: &'a [Operand]) -> Result<Shape, At> {
+        let mut shape = of;
+        for key in keys {
+            let text = match &key.term {
+                Term::Literal(Value::Str(text)) if key.fields.is_empty() => Some(text),
+                _ => None,
+            };
+            shape = match (shape, text) {
+                (Shape::Deps | Shape::Dep | Shape::Results, Some(text)) => {
+                    self.field(shape, text).at(key.at)?
+                }
+                (Shape::Deps | Shape::Results | Shape::Outputs, _) => shape.element(self.data),
+                (Shape::Item | Shape::Dep | Shape::Plain | Shape::Unknown, _) => Shape::Unknown,
+            };
+        }
+        Ok(shape)
     }
 
     fn operand(&mut self, operand: &'a Operand, dot: Shape) -> Result<Shape, At> {
@@ -183,19 +239,33 @@ impl<'a> Check<'a> {
     }
 
     fn field(&mut self, of: Shape, name: &str) -> Result<Shape, Fault> {
-        match of {
-            Shape::Item if !self.fields.contains(&name) => {
-                Err(Fault::unknown_field(name, self.fields.iter().copied()))
+        let one_of = |known: &[&str], shape: Shape| {
+            if known.contains(&name) {
+                Ok(shape)
+            } else {
+                Err(Fault::unknown_field(name, known.iter().copied()))
             }
-            Shape::Plain => Err(Fault::NoFields {
+        };
+        match (of, self.data) {
+            (Shape::Item, Data::Item(fields)) => {
+                let shape = one_of(fields, Shape::Plain)?;
+                self.uses.names.insert(name.to_owned());
+                Ok(shape)
+            }
+            (Shape::Item, Data::Dependencies(_)) => one_of(&[DEPS], Shape::Deps),
+            (Shape::Deps, Data::Dependencies(tasks)) => one_of(tasks, Shape::Dep),
+            (Shape::Dep, _) if name == OUTPUTS => Ok(Shape::Outputs),
+            (Shape::Dep, _) => one_of(&[RESULTS, OUTPUTS], Shape::Results),
+            (Shape::Results, _) => Ok(Shape::Plain),
+            (Shape::Outputs, _) => Err(Fault::NoFields {
+                name: shown(name),
+                of: "a list",
+            }),
+            (Shape::Plain, _) => Err(Fault::NoFields {
                 name: shown(name),
                 of: "a text or number",
             }),
-            Shape::Item => {
-                self.uses.names.insert(name.to_owned());
-                Ok(Shape::Plain)
-            }
-            Shape::Unknown => {
+            (Shape::Deps, Data::Item(_)) | (Shape::Unknown, _) => {
                 self.uses.names.insert(name.to_owned());
                 Ok(Shape::Unknown)
             }

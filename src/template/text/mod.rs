@@ -29,6 +29,7 @@ use std::sync::Arc;
 
 use self::parse::Parsed;
 
+pub(crate) use self::check::Data;
 pub(crate) use self::check::Uses;
 pub use self::error::Error;
 pub use self::error::Fault;
@@ -58,9 +59,9 @@ impl Program {
         })
     }
 
-    /// Refuses fields that data with `fields` cannot have; tells which it uses.
-    pub(crate) fn check(&self, fields: &'static [&'static str]) -> Result<Uses, Error> {
-        check::check(&self.parsed, fields).map_err(|it| it.within(&self.source))
+    /// Refuses fields that `data` cannot have; tells which it uses.
+    pub(crate) fn check(&self, data: Data<'_>) -> Result<Uses, Error> {
+        check::check(&self.parsed, data).map_err(|it| it.within(&self.source))
     }
 
     /// What the template writes for `data`: at most `max` bytes.

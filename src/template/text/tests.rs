@@ -1,3 +1,4 @@
+use super::Data;
 use super::Program;
 use super::Value;
 use super::limits::MAX_OUTPUT;
@@ -38,7 +39,7 @@ fn on_a_small_stack(template: &str, max: usize) -> Result<String, String> {
     let template = template.to_owned();
     let run = move || {
         let program = Program::parse(&template)?;
-        program.check(&["Title"])?;
+        program.check(Data::Item(&["Title"]))?;
         let data = Value::from_json(&serde_json::json!({"Title": "hello"})).unwrap();
         program.render(&data, max)
     };

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod config;
+mod dependencies;
 mod fleets;
 mod manifests;
 mod schema;
