@@ -54,7 +54,7 @@ e2e-agents:
 	images=$$(tests/agents/images "$$agents" $$target/images); \
 	AXON_REQUIRE_NODE=1 AXON_REQUIRE_AGENTS=1 AXON_TEST_AGENTS=$$agents "$$cluster" with-node \
 	  $$(printf ' --image %s' $$target/images/pause.tar $$target/images/axon.tar $$images) \
-	  cargo test --offline --test agents -- --test-threads 4
+	  cargo test --offline --test agents -- --test-threads 2
 
 # Times beside kubectl's, on a real server.
 bench:

@@ -1,12 +1,14 @@
 //! What a Task must tell of its end.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::agent::Agent;
 use crate::model::Model;
 
-/// How long a refused key may keep a run busy.
-const REFUSED_WITHIN: i64 = 60;
+/// From an agent's first request to its last: a refused key costs seconds, not minutes.
+const REFUSED_WITHIN: Duration = Duration::from_mins(1);
 
 /// Two turns were made, their edit is committed, and their tokens are told.
 pub(crate) fn is_done(agent: &Agent, status: &Value) {
@@ -52,12 +54,14 @@ pub(crate) fn is_refused(agent: &Agent, status: &Value, model: &Model, word: &st
     assert_eq!(reason(status), "AgentFailed", "{told}");
     let message = status["message"].as_str().unwrap_or_default();
     assert!(message.contains(word), "{told}");
-    assert!(seconds(status) <= REFUSED_WITHIN, "{told}");
-    let asked = model.seen(agent.path).len();
+    let asked = model.seen(agent.path);
+    let count = asked.len();
     assert!(
-        (1..=agent.most_refused).contains(&asked),
-        "{asked} requests of {told}"
+        (1..=agent.most_refused).contains(&count),
+        "{count} requests of {told}"
     );
+    let tried = asked[count - 1].at - asked[0].at;
+    assert!(tried <= REFUSED_WITHIN, "tried for {tried:?}: {told}");
 }
 
 /// It was stopped while its tool ran, and what it had cost until then is known where its program tells it.
@@ -91,18 +95,4 @@ fn reason(status: &Value) -> &str {
         .next()
         .and_then(|it| it["reason"].as_str())
         .unwrap_or_default()
-}
-
-/// How long the agent's container ran.
-fn seconds(status: &Value) -> i64 {
-    let at = |name: &str| {
-        status[name]
-            .as_str()
-            .unwrap_or_default()
-            .parse::<jiff::Timestamp>()
-            .unwrap()
-    };
-    at("completionTime")
-        .duration_since(at("startTime"))
-        .as_secs()
 }

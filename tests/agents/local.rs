@@ -16,7 +16,7 @@ use crate::model::Script;
 const PROMPT: &str =
     "--help me: \"say\" 'hello' to $(GITHUB_TOKEN) and $HOME,\n`id` too {{.Title}} 🦀";
 /// In seconds: long enough for every tool to have begun.
-const TASK_DEADLINE: u64 = 60;
+const TASK_DEADLINE: u64 = 90;
 
 /// A model of its own for each agent, and what runs them.
 fn start(

@@ -15,7 +15,7 @@ use crate::node::Place;
 use crate::node::eventually;
 
 /// In seconds: long enough for every tool to have begun.
-const TASK_DEADLINE: u64 = 60;
+const TASK_DEADLINE: u64 = 90;
 
 /// Makes a Task for each agent, with a model of its own that Pods can reach.
 fn start(place: &Place, url: &str, script: Script, deadline: Option<u64>) -> Vec<(Agent, Model)> {

@@ -11,6 +11,7 @@ mod responses;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
@@ -29,7 +30,7 @@ use tokio::runtime::Runtime;
 /// Largest request that is read.
 const MAX_BODY: usize = 16 * 1024 * 1024;
 /// How long a tool goes on that is to be stopped. Spelt out, for one agent refuses `$(…)`, another a long sleep.
-const SECONDS: usize = 90;
+const SECONDS: usize = 150;
 
 pub(crate) const WORK: &str = "I will write the file.";
 pub(crate) const DONE: &str = "Done.";
@@ -97,6 +98,7 @@ impl Turn {
 /// A request that was made.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
+    pub(crate) at: Instant,
     pub(crate) path: String,
     /// The key, whatever header it came in.
     pub(crate) key: String,
@@ -242,6 +244,7 @@ async fn answer(
     };
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let seen = Seen {
+        at: Instant::now(),
         path: path.to_owned(),
         key: key(&headers),
         body: body.clone(),
