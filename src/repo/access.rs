@@ -33,6 +33,9 @@ pub struct Access {
     pub max_bytes: u64,
     /// Most bytes of one object, as the settings of the repository that is fetched into have it.
     pub max_object: u64,
+    /// Whether only servers elsewhere are asked: never this machine nor its own link, and none but the
+    /// host of the URL. For URLs that tenants name.
+    pub refuse_local: bool,
 }
 
 impl Default for Access {
@@ -43,6 +46,7 @@ impl Default for Access {
             deadline: DEADLINE,
             max_bytes: MAX_BYTES,
             max_object: MAX_OBJECT,
+            refuse_local: false,
         }
     }
 }

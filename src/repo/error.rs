@@ -44,6 +44,8 @@ pub enum Error {
     InvalidPattern { pattern: String, source: Cause },
     #[error("there is no fitting credential for \"{url}\": {why}")]
     UnfitCredential { url: String, why: &'static str },
+    #[error("\"{url}\" leads to this machine or its own link, where no repository is looked for")]
+    LocalServer { url: String },
     #[error("the host of \"{url}\" cannot be trusted")]
     HostKey { url: String, source: Cause },
     #[error("\"{url}\" holds more than can be taken: {limit}")]
@@ -112,7 +114,8 @@ impl Error {
             Self::NoReference { .. } | Self::Empty { .. } => ErrorKind::NoReference,
             Self::NoPath { .. } => ErrorKind::NoPath,
             Self::Unverified { .. } => ErrorKind::Verification,
-            Self::RefusedPath { .. }
+            Self::LocalServer { .. }
+            | Self::RefusedPath { .. }
             | Self::TooLarge { .. }
             | Self::TooMuch { .. }
             | Self::InvalidPattern { .. }
@@ -153,7 +156,7 @@ impl Error {
         )
     }
 
-    fn of_failure(of: &RepoUrl, failure: &Failure) -> Self {
+    pub(super) fn of_failure(of: &RepoUrl, failure: &Failure) -> Self {
         let url = of.to_string();
         let source = Cause(failure.to_string());
         match failure {
@@ -161,6 +164,7 @@ impl Error {
             Failure::Status(404 | 410) | Failure::NoRepository(_) => Self::NoRepository { url },
             Failure::HostKey(_) => Self::HostKey { url, source },
             Failure::Unfit(why) => Self::UnfitCredential { url, why },
+            Failure::Local => Self::LocalServer { url },
             Failure::TooMuch(limit) => Self::Excess {
                 url,
                 limit: format!("{limit} bytes in one fetch"),

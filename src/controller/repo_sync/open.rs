@@ -58,6 +58,7 @@ fn shared(
     let digest = credentials.as_ref().map(digest_of);
     let access = Access {
         credentials,
+        refuse_local: reader.refuse_local,
         ..Access::default()
     };
     let url = &reader.settings.url;

@@ -1,6 +1,7 @@
 //! `git://`: plain TCP, without credential and without protection.
 
 use std::io;
+use std::net::SocketAddr;
 use std::net::TcpStream;
 use std::net::ToSocketAddrs;
 
@@ -13,18 +14,22 @@ use super::line::Guard;
 use super::line::Line;
 use super::line::TICK;
 use super::line::told;
+use super::local;
+use super::local::Local;
 use super::remote_path;
 use crate::model::RepoUrl;
+use crate::repo::Access;
 
 /// Port of git's daemon.
 const PORT: u16 = 9418;
 
 pub(super) fn open(
     url: &RepoUrl,
+    access: &Access,
     line: &Line,
 ) -> io::Result<Connection<Guard<TcpStream>, TcpStream>> {
     let path = remote_path(url).ok_or_else(|| line.fail(no_path()))?;
-    let stream = connect(url, line)?;
+    let stream = connect(url, access, line)?;
     stream.set_read_timeout(Some(TICK))?;
     stream.set_write_timeout(Some(line.silence()))?;
     let write = stream.try_clone()?;
@@ -40,12 +45,11 @@ pub(super) fn open(
 }
 
 /// Tries the addresses of the host one after the other.
-fn connect(url: &RepoUrl, line: &Line) -> io::Result<TcpStream> {
+fn connect(url: &RepoUrl, access: &Access, line: &Line) -> io::Result<TcpStream> {
     let unreachable = |error: &io::Error| line.fail(Failure::Unreachable(told(error)));
-    let host = url.host().trim_start_matches('[').trim_end_matches(']');
-    let addresses = (host, url.port().unwrap_or(PORT)).to_socket_addrs();
     let mut last = io::Error::from(io::ErrorKind::NotFound);
-    for address in addresses.map_err(|error| unreachable(&error))? {
+    let addresses = addresses(url, access).map_err(|error| unreachable(&error))?;
+    for address in addresses.map_err(|Local| line.fail(Failure::Local))? {
         line.check()?;
         match TcpStream::connect_timeout(&address, line.silence()) {
             Ok(stream) => return Ok(stream),
@@ -53,6 +57,15 @@ fn connect(url: &RepoUrl, line: &Line) -> io::Result<TcpStream> {
         }
     }
     Err(unreachable(&last))
+}
+
+fn addresses(url: &RepoUrl, access: &Access) -> io::Result<Result<Vec<SocketAddr>, Local>> {
+    let port = url.port().unwrap_or(PORT);
+    if access.refuse_local {
+        return local::resolved(url.host(), port);
+    }
+    let host = url.host().trim_start_matches('[').trim_end_matches(']');
+    Ok(Ok((host, port).to_socket_addrs()?.collect()))
 }
 
 fn no_path() -> Failure {

@@ -34,6 +34,8 @@ use super::line::Failure;
 use super::line::Guard;
 use super::line::Line;
 use super::line::told;
+use super::local::Away;
+use super::local::Local;
 use crate::model::RepoUrl;
 use crate::repo::Access;
 
@@ -55,7 +57,8 @@ pub(super) fn open(
         HeaderValue::from_str(value.expose()).ok()
     });
     let connection = Connection {
-        client: client(access.silence, url.is_loopback())?,
+        client: client(access.silence, url.is_loopback(), access.refuse_local)?,
+        stays: access.refuse_local,
         line: line.clone(),
         home,
         authorization: header.map(|mut value| {
@@ -69,11 +72,12 @@ pub(super) fn open(
 }
 
 /// The client for a length of silence. Shared, so that the next poll finds a connection open.
-fn client(silence: Duration, direct: bool) -> io::Result<Client> {
-    static KEPT: Mutex<Vec<(Duration, bool, Client)>> = Mutex::new(Vec::new());
+fn client(silence: Duration, direct: bool, away: bool) -> io::Result<Client> {
+    type Way = (Duration, bool, bool);
+    static KEPT: Mutex<Vec<(Way, Client)>> = Mutex::new(Vec::new());
+    let way = (silence, direct, away);
     let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-    let same = |it: &&(Duration, bool, Client)| it.0 == silence && it.1 == direct;
-    if let Some((.., client)) = kept.iter().find(same) {
+    if let Some((_, client)) = kept.iter().find(|(it, _)| *it == way) {
         return Ok(client.clone());
     }
     let builder = Client::builder()
@@ -82,9 +86,14 @@ fn client(silence: Duration, direct: bool) -> io::Result<Client> {
         .pool_max_idle_per_host(IDLE_CONNECTIONS)
         .redirect(Policy::none());
     let builder = if direct { builder.no_proxy() } else { builder };
+    let builder = if away {
+        builder.dns_resolver(Arc::new(Away))
+    } else {
+        builder
+    };
     let client = builder.build().map_err(io::Error::other)?;
     if kept.len() < MAX_CLIENTS {
-        kept.push((silence, direct, client.clone()));
+        kept.push((way, client.clone()));
     }
     Ok(client)
 }
@@ -93,6 +102,8 @@ fn client(silence: Duration, direct: bool) -> io::Result<Client> {
 pub(super) struct Connection {
     client: Client,
     line: Line,
+    /// Whether redirects to other hosts are refused.
+    stays: bool,
     /// The only place that the credential is for.
     home: Url,
     authorization: Option<HeaderValue>,
@@ -194,7 +205,13 @@ impl Connection {
                 }
                 return Ok(response);
             }
-            let to = redirected(&ask.url, &response, tail);
+            let to = redirected(&ask.url, &response, tail).and_then(|to| {
+                let is_home = to.host_str() == self.home.host_str();
+                if self.stays && !is_home {
+                    return Err(Failure::Redirected("another host"));
+                }
+                Ok(to)
+            });
             ask.url = to.map_err(|failure| self.line.fail(failure))?;
             ask.authorization = self.authorization_for(&ask.url);
         }
@@ -218,6 +235,18 @@ fn redirected(from: &Url, response: &Response, tail: &str) -> Result<Url, Failur
         return Err(Failure::Redirected("what is not a repository"));
     }
     Ok(to)
+}
+
+/// Whether the host was not asked for being this machine, as the resolver found.
+fn is_local(error: &reqwest::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if error.is::<Local>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// A request that is ready but for its body.
@@ -248,6 +277,8 @@ impl Ask {
         let response = request.send().map_err(|error| {
             line.fail(if error.is_timeout() {
                 Failure::Silent
+            } else if is_local(&error) {
+                Failure::Local
             } else {
                 Failure::Unreachable(told(&error))
             })

@@ -55,6 +55,9 @@ pub(in crate::repo) enum Failure {
     NoRepository(String),
     #[error("{0}")]
     Unreachable(String),
+    /// The server is not to be asked, by [`Access::refuse_local`](crate::repo::Access::refuse_local).
+    #[error("its host is this machine, or on its own link")]
+    Local,
     /// The credential cannot be used at all.
     #[error("{0}")]
     Unfit(&'static str),

@@ -5,6 +5,7 @@
 mod daemon;
 mod http;
 mod line;
+mod local;
 mod ssh;
 
 use gix::protocol::transport::Protocol;
@@ -30,9 +31,12 @@ pub(super) fn open(
     line: &Line,
 ) -> Result<Box<dyn Transport + Send>, Error> {
     let ended = |error: std::io::Error| Error::of_line(url, line, &error);
+    if access.refuse_local && local::is_local_literal(url.host()) {
+        return Err(Error::of_failure(url, &Failure::Local));
+    }
     Ok(match url.scheme() {
         Scheme::Https | Scheme::Http => Box::new(http::open(url, access, line).map_err(ended)?),
-        Scheme::Git => Box::new(daemon::open(url, line).map_err(ended)?),
+        Scheme::Git => Box::new(daemon::open(url, access, line).map_err(ended)?),
         Scheme::Ssh | Scheme::Scp => Box::new(ssh::open(url, access, line).map_err(ended)?),
         Scheme::File => {
             let path = url.file_path().unwrap_or(std::path::Path::new("/"));

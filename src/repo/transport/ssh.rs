@@ -26,6 +26,8 @@ use super::line::Failure;
 use super::line::Guard;
 use super::line::Line;
 use super::line::TICK;
+use super::local;
+use super::local::Local;
 use super::remote_path;
 use crate::model::RepoUrl;
 use crate::model::Secret;
@@ -33,6 +35,8 @@ use crate::repo::Access;
 use crate::repo::Credentials;
 use crate::repo::scratch::Scratch;
 
+/// Port of ssh.
+const PORT: u16 = 22;
 /// What is kept of what the program says. The reason of a failure is a line or two.
 const MAX_TOLD: u64 = 16 << 10;
 /// How long the program may take to end after it has closed its output.
@@ -50,6 +54,12 @@ pub(super) fn open(
             "its path has characters that no path has".into(),
         ))
     })?;
+    // The program resolves the name itself; the key that the host must have is what binds it.
+    if access.refuse_local
+        && let Ok(Err(Local)) = local::resolved(url.host(), url.port().unwrap_or(PORT))
+    {
+        return Err(line.fail(Failure::Local));
+    }
     let files = Files::new(key, known_hosts)?;
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_read_timeout(Some(TICK))?;
