@@ -202,7 +202,7 @@ pub fn with_hint(failure: Failure, error: &repo::Error) -> Failure {
         | repo::Error::Directory { .. }
         | repo::Error::Store { .. }
         | repo::Error::Damaged { .. }
-        | repo::Error::LocalServer { .. }
+        | repo::Error::LocalAddress { .. }
         | repo::Error::Interrupted { .. } => failure,
     }
 }

@@ -33,9 +33,10 @@ pub struct Access {
     pub max_bytes: u64,
     /// Most bytes of one object, as the settings of the repository that is fetched into have it.
     pub max_object: u64,
-    /// Whether only servers elsewhere are asked: never this machine nor its own link, and none but the
-    /// host of the URL. For URLs that tenants name.
-    pub refuse_local: bool,
+    /// Whether addresses of this machine and its link are connected to.
+    pub local_addresses: bool,
+    /// Whether a server may send us to another host.
+    pub other_hosts: bool,
 }
 
 impl Default for Access {
@@ -46,7 +47,8 @@ impl Default for Access {
             deadline: DEADLINE,
             max_bytes: MAX_BYTES,
             max_object: MAX_OBJECT,
-            refuse_local: false,
+            local_addresses: true,
+            other_hosts: true,
         }
     }
 }

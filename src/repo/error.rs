@@ -1,6 +1,7 @@
 //! Why a repository cannot be read. No variant ever holds a credential.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -44,8 +45,8 @@ pub enum Error {
     InvalidPattern { pattern: String, source: Cause },
     #[error("there is no fitting credential for \"{url}\": {why}")]
     UnfitCredential { url: String, why: &'static str },
-    #[error("\"{url}\" leads to this machine or its own link, where no repository is looked for")]
-    LocalServer { url: String },
+    #[error("\"{url}\" is not connected to: {address} is an address of this machine or its link")]
+    LocalAddress { url: String, address: IpAddr },
     #[error("the host of \"{url}\" cannot be trusted")]
     HostKey { url: String, source: Cause },
     #[error("\"{url}\" holds more than can be taken: {limit}")]
@@ -88,14 +89,32 @@ pub enum ErrorKind {
     Invalid,
 }
 
-/// What a library says, as text.
+/// What a library or a program says, as text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Cause(pub(super) String);
+#[error("{text}")]
+pub struct Cause {
+    pub(super) text: String,
+    is_quoted: bool,
+}
 
 impl Cause {
+    pub(super) fn new(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            is_quoted: false,
+        }
+    }
+
     pub(super) fn of(error: &gix::Error) -> Self {
-        Self(error.probable_cause().to_string())
+        Self {
+            text: error.probable_cause().to_string(),
+            is_quoted: true,
+        }
+    }
+
+    /// Whether it may repeat what a server answered.
+    pub fn is_quoted(&self) -> bool {
+        self.is_quoted
     }
 }
 
@@ -114,8 +133,8 @@ impl Error {
             Self::NoReference { .. } | Self::Empty { .. } => ErrorKind::NoReference,
             Self::NoPath { .. } => ErrorKind::NoPath,
             Self::Unverified { .. } => ErrorKind::Verification,
-            Self::LocalServer { .. }
-            | Self::RefusedPath { .. }
+            Self::RefusedPath { .. }
+            | Self::LocalAddress { .. }
             | Self::TooLarge { .. }
             | Self::TooMuch { .. }
             | Self::InvalidPattern { .. }
@@ -137,11 +156,14 @@ impl Error {
                 limit: format!("an object of {} bytes", line.max_object()),
             };
         }
-        if NO_REPOSITORY.iter().any(|words| source.0.contains(words)) {
+        if NO_REPOSITORY
+            .iter()
+            .any(|words| source.text.contains(words))
+        {
             return Self::NoRepository { url };
         }
         if of.is_file() && lacks_program(error) {
-            let source = Cause("the program \"git\" is missing".into());
+            let source = Cause::new("the program \"git\" is missing");
             return Self::Unreachable { url, source };
         }
         Self::Unreachable { url, source }
@@ -156,15 +178,18 @@ impl Error {
         )
     }
 
-    pub(super) fn of_failure(of: &RepoUrl, failure: &Failure) -> Self {
+    fn of_failure(of: &RepoUrl, failure: &Failure) -> Self {
         let url = of.to_string();
-        let source = Cause(failure.to_string());
+        let source = Cause::new(failure.to_string());
         match failure {
             Failure::Status(401 | 403) | Failure::Refused(_) => Self::Unauthorised { url, source },
             Failure::Status(404 | 410) | Failure::NoRepository(_) => Self::NoRepository { url },
             Failure::HostKey(_) => Self::HostKey { url, source },
             Failure::Unfit(why) => Self::UnfitCredential { url, why },
-            Failure::Local => Self::LocalServer { url },
+            Failure::Local(address) => Self::LocalAddress {
+                url,
+                address: *address,
+            },
             Failure::TooMuch(limit) => Self::Excess {
                 url,
                 limit: format!("{limit} bytes in one fetch"),

@@ -44,7 +44,7 @@ impl Pattern {
         }
         let invalid = |cause: String| Error::InvalidPattern {
             pattern: text.chars().take(MAX).collect(),
-            source: Cause(cause),
+            source: Cause::new(cause),
         };
         if text.len() > MAX || parts().any(|part| matches!(part, "" | ".")) {
             return Err(invalid(

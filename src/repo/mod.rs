@@ -38,6 +38,7 @@ use crate::model::snapshot::Source;
 
 pub use access::Access;
 pub use access::Credentials;
+pub use error::Cause;
 pub use error::Error;
 pub use error::ErrorKind;
 pub use location::InvalidLocation;

@@ -158,7 +158,7 @@ impl Remote {
     /// A server that does not have a commit says so in words of its own.
     fn refused(&self, error: Error, fetch: &Fetch) -> Error {
         let unknown = matches!(&error, Error::Unreachable { source, .. }
-            if UNKNOWN.iter().any(|words| source.0.contains(words)));
+            if UNKNOWN.iter().any(|words| source.text.contains(words)));
         match fetch.specs.first().filter(|_| unknown) {
             Some(spec) => {
                 let wanted = spec

@@ -182,7 +182,7 @@ fn remove(dir: &Path) -> Result<(), Error> {
 fn failed(dir: &Path, cause: impl std::fmt::Display) -> Error {
     Error::Store {
         path: dir.to_owned(),
-        source: Cause(cause.to_string()),
+        source: Cause::new(cause.to_string()),
     }
 }
 

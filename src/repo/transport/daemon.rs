@@ -1,21 +1,18 @@
 //! `git://`: plain TCP, without credential and without protection.
 
 use std::io;
-use std::net::SocketAddr;
 use std::net::TcpStream;
-use std::net::ToSocketAddrs;
 
 use gix::protocol::transport::Protocol;
 use gix::protocol::transport::client::git::ConnectMode;
 use gix::protocol::transport::client::git::blocking_io::Connection;
 
+use super::address;
 use super::line::Failure;
 use super::line::Guard;
 use super::line::Line;
 use super::line::TICK;
 use super::line::told;
-use super::local;
-use super::local::Local;
 use super::remote_path;
 use crate::model::RepoUrl;
 use crate::repo::Access;
@@ -47,9 +44,10 @@ pub(super) fn open(
 /// Tries the addresses of the host one after the other.
 fn connect(url: &RepoUrl, access: &Access, line: &Line) -> io::Result<TcpStream> {
     let unreachable = |error: &io::Error| line.fail(Failure::Unreachable(told(error)));
+    let port = url.port().unwrap_or(PORT);
+    let addresses = address::resolve(url.host(), port, access.local_addresses, line)?;
     let mut last = io::Error::from(io::ErrorKind::NotFound);
-    let addresses = addresses(url, access).map_err(|error| unreachable(&error))?;
-    for address in addresses.map_err(|Local| line.fail(Failure::Local))? {
+    for address in addresses {
         line.check()?;
         match TcpStream::connect_timeout(&address, line.silence()) {
             Ok(stream) => return Ok(stream),
@@ -57,15 +55,6 @@ fn connect(url: &RepoUrl, access: &Access, line: &Line) -> io::Result<TcpStream>
         }
     }
     Err(unreachable(&last))
-}
-
-fn addresses(url: &RepoUrl, access: &Access) -> io::Result<Result<Vec<SocketAddr>, Local>> {
-    let port = url.port().unwrap_or(PORT);
-    if access.refuse_local {
-        return local::resolved(url.host(), port);
-    }
-    let host = url.host().trim_start_matches('[').trim_end_matches(']');
-    Ok(Ok((host, port).to_socket_addrs()?.collect()))
 }
 
 fn no_path() -> Failure {

@@ -7,6 +7,7 @@ use std::io::BufReader;
 use std::io::Cursor;
 use std::io::Read;
 use std::io::Write;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -30,12 +31,12 @@ use reqwest::header::HeaderValue;
 use reqwest::header::LOCATION;
 use reqwest::redirect::Policy;
 
+use super::address;
+use super::address::Outside;
 use super::line::Failure;
 use super::line::Guard;
 use super::line::Line;
 use super::line::told;
-use super::local::Away;
-use super::local::Local;
 use crate::model::RepoUrl;
 use crate::repo::Access;
 
@@ -57,8 +58,9 @@ pub(super) fn open(
         HeaderValue::from_str(value.expose()).ok()
     });
     let connection = Connection {
-        client: client(access.silence, url.is_loopback(), access.refuse_local)?,
-        stays: access.refuse_local,
+        client: client(access.silence, url.is_loopback(), access.local_addresses)?,
+        local_addresses: access.local_addresses,
+        other_hosts: access.other_hosts,
         line: line.clone(),
         home,
         authorization: header.map(|mut value| {
@@ -71,13 +73,17 @@ pub(super) fn open(
     Ok(Transport::new_http(connection, url, Protocol::V2, false))
 }
 
+/// What tells one client from another: length of silence, whether no proxy is used, and whether local
+/// addresses are connected to.
+type Kind = (Duration, bool, bool);
+
 /// The client for a length of silence. Shared, so that the next poll finds a connection open.
-fn client(silence: Duration, direct: bool, away: bool) -> io::Result<Client> {
-    type Way = (Duration, bool, bool);
-    static KEPT: Mutex<Vec<(Way, Client)>> = Mutex::new(Vec::new());
-    let way = (silence, direct, away);
+fn client(silence: Duration, direct: bool, local: bool) -> io::Result<Client> {
+    static KEPT: Mutex<Vec<(Kind, Client)>> = Mutex::new(Vec::new());
     let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, client)) = kept.iter().find(|(it, _)| *it == way) {
+    let kind = (silence, direct, local);
+    let same = |it: &&(Kind, Client)| it.0 == kind;
+    if let Some((_, client)) = kept.iter().find(same) {
         return Ok(client.clone());
     }
     let builder = Client::builder()
@@ -86,14 +92,14 @@ fn client(silence: Duration, direct: bool, away: bool) -> io::Result<Client> {
         .pool_max_idle_per_host(IDLE_CONNECTIONS)
         .redirect(Policy::none());
     let builder = if direct { builder.no_proxy() } else { builder };
-    let builder = if away {
-        builder.dns_resolver(Arc::new(Away))
-    } else {
+    let builder = if local {
         builder
+    } else {
+        builder.dns_resolver(Outside::shared())
     };
     let client = builder.build().map_err(io::Error::other)?;
     if kept.len() < MAX_CLIENTS {
-        kept.push((way, client.clone()));
+        kept.push((kind, client.clone()));
     }
     Ok(client)
 }
@@ -102,8 +108,8 @@ fn client(silence: Duration, direct: bool, away: bool) -> io::Result<Client> {
 pub(super) struct Connection {
     client: Client,
     line: Line,
-    /// Whether redirects to other hosts are refused.
-    stays: bool,
+    local_addresses: bool,
+    other_hosts: bool,
     /// The only place that the credential is for.
     home: Url,
     authorization: Option<HeaderValue>,
@@ -173,6 +179,7 @@ impl Connection {
         let headers = parsed.collect();
         Ok(Ask {
             client: self.client.clone(),
+            local_addresses: self.local_addresses,
             authorization: self.authorization_for(&url),
             method,
             url,
@@ -206,11 +213,11 @@ impl Connection {
                 return Ok(response);
             }
             let to = redirected(&ask.url, &response, tail).and_then(|to| {
-                let is_home = to.host_str() == self.home.host_str();
-                if self.stays && !is_home {
-                    return Err(Failure::Redirected("another host"));
+                if self.other_hosts || to.host() == self.home.host() {
+                    Ok(to)
+                } else {
+                    Err(Failure::Redirected("another host"))
                 }
-                Ok(to)
             });
             ask.url = to.map_err(|failure| self.line.fail(failure))?;
             ask.authorization = self.authorization_for(&ask.url);
@@ -237,21 +244,19 @@ fn redirected(from: &Url, response: &Response, tail: &str) -> Result<Url, Failur
     Ok(to)
 }
 
-/// Whether the host was not asked for being this machine, as the resolver found.
-fn is_local(error: &reqwest::Error) -> bool {
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        if error.is::<Local>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+/// The address that a URL has in place of a name: nothing is looked up for it.
+fn literal(url: &Url) -> Option<IpAddr> {
+    let host = url.host_str()?;
+    host.trim_start_matches('[')
+        .trim_end_matches(']')
+        .parse()
+        .ok()
 }
 
 /// A request that is ready but for its body.
 struct Ask {
     client: Client,
+    local_addresses: bool,
     method: Method,
     url: Url,
     headers: HeaderMap,
@@ -261,6 +266,11 @@ struct Ask {
 impl Ask {
     fn send(&self, body: Vec<u8>, line: &Line) -> io::Result<Response> {
         line.check()?;
+        if let Some(address) = literal(&self.url).filter(|_| !self.local_addresses)
+            && address::is_local(address)
+        {
+            return Err(line.fail(Failure::Local(address)));
+        }
         let mut headers = self.headers.clone();
         if let Some(value) = &self.authorization {
             headers.insert(AUTHORIZATION, value.clone());
@@ -277,8 +287,8 @@ impl Ask {
         let response = request.send().map_err(|error| {
             line.fail(if error.is_timeout() {
                 Failure::Silent
-            } else if is_local(&error) {
-                Failure::Local
+            } else if let Some(address) = address::refusal(&error) {
+                Failure::Local(address)
             } else {
                 Failure::Unreachable(told(&error))
             })

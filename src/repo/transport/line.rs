@@ -2,6 +2,7 @@
 
 use std::io;
 use std::io::Read;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -45,6 +46,9 @@ pub(in crate::repo) enum Failure {
     Status(u16),
     #[error("it redirects to {0}")]
     Redirected(&'static str),
+    /// The host is at an address that is not to be connected to.
+    #[error("{0} is an address of this machine or its link")]
+    Local(IpAddr),
     /// The credential is refused.
     #[error("{0}")]
     Refused(String),
@@ -55,9 +59,6 @@ pub(in crate::repo) enum Failure {
     NoRepository(String),
     #[error("{0}")]
     Unreachable(String),
-    /// The server is not to be asked, by [`Access::refuse_local`](crate::repo::Access::refuse_local).
-    #[error("its host is this machine, or on its own link")]
-    Local,
     /// The credential cannot be used at all.
     #[error("{0}")]
     Unfit(&'static str),

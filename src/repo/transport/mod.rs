@@ -2,10 +2,10 @@
 //!
 //! Nothing is taken from the user's or the system's settings, and nobody is asked for a credential.
 
+mod address;
 mod daemon;
 mod http;
 mod line;
-mod local;
 mod ssh;
 
 use gix::protocol::transport::Protocol;
@@ -31,9 +31,6 @@ pub(super) fn open(
     line: &Line,
 ) -> Result<Box<dyn Transport + Send>, Error> {
     let ended = |error: std::io::Error| Error::of_line(url, line, &error);
-    if access.refuse_local && local::is_local_literal(url.host()) {
-        return Err(Error::of_failure(url, &Failure::Local));
-    }
     Ok(match url.scheme() {
         Scheme::Https | Scheme::Http => Box::new(http::open(url, access, line).map_err(ended)?),
         Scheme::Git => Box::new(daemon::open(url, access, line).map_err(ended)?),

@@ -6,6 +6,7 @@
 use std::io;
 use std::io::Read;
 use std::net::Shutdown;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -22,12 +23,11 @@ use gix::protocol::transport::Protocol;
 use gix::protocol::transport::client::git::ConnectMode;
 use gix::protocol::transport::client::git::blocking_io::Connection;
 
+use super::address;
 use super::line::Failure;
 use super::line::Guard;
 use super::line::Line;
 use super::line::TICK;
-use super::local;
-use super::local::Local;
 use super::remote_path;
 use crate::model::RepoUrl;
 use crate::model::Secret;
@@ -35,10 +35,10 @@ use crate::repo::Access;
 use crate::repo::Credentials;
 use crate::repo::scratch::Scratch;
 
-/// Port of ssh.
-const PORT: u16 = 22;
 /// What is kept of what the program says. The reason of a failure is a line or two.
 const MAX_TOLD: u64 = 16 << 10;
+/// Port of ssh.
+const PORT: u16 = 22;
 /// How long the program may take to end after it has closed its output.
 const END: Duration = Duration::from_secs(5);
 pub(super) fn open(
@@ -54,18 +54,17 @@ pub(super) fn open(
             "its path has characters that no path has".into(),
         ))
     })?;
-    // The program resolves the name itself; the key that the host must have is what binds it.
-    if access.refuse_local
-        && let Ok(Err(Local)) = local::resolved(url.host(), url.port().unwrap_or(PORT))
-    {
-        return Err(line.fail(Failure::Local));
-    }
     let files = Files::new(key, known_hosts)?;
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_read_timeout(Some(TICK))?;
     ours.set_write_timeout(Some(line.silence()))?;
     let write = ours.try_clone()?;
-    let program = Program::start(url, &path, files, ours, &theirs.into(), line)?;
+    let at = place(url, access, line)?;
+    let mut command = command(url, &path, &files, at.as_ref(), line.silence());
+    command
+        .stdin(OwnedFd::from(theirs.try_clone()?))
+        .stdout(OwnedFd::from(theirs));
+    let program = Program::start(command, files, ours, line)?;
     Ok(Connection::new(
         Guard::new(program, line),
         write,
@@ -108,18 +107,12 @@ pub(super) struct Program {
 
 impl Program {
     fn start(
-        url: &RepoUrl,
-        path: &str,
+        mut command: Command,
         files: Files,
         stream: UnixStream,
-        theirs: &OwnedFd,
         line: &Line,
     ) -> io::Result<Self> {
-        let mut command = command(url, path, &files, line.silence());
-        command
-            .stdin(theirs.try_clone()?)
-            .stdout(theirs.try_clone()?)
-            .stderr(Stdio::piped());
+        command.stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| {
             line.fail(match error.kind() {
                 io::ErrorKind::NotFound => {
@@ -168,7 +161,24 @@ impl Drop for Program {
     }
 }
 
-fn command(url: &RepoUrl, path: &str, files: &Files, silence: Duration) -> Command {
+/// The one address that is to be connected to, where not every one may be: it is found here, so that
+/// the program does not look again and find another.
+fn place(url: &RepoUrl, access: &Access, line: &Line) -> io::Result<Option<SocketAddr>> {
+    if access.local_addresses {
+        return Ok(None);
+    }
+    let port = url.port().unwrap_or(PORT);
+    let found = address::resolve(url.host(), port, false, line)?;
+    Ok(found.into_iter().next())
+}
+
+fn command(
+    url: &RepoUrl,
+    path: &str,
+    files: &Files,
+    at: Option<&SocketAddr>,
+    silence: Duration,
+) -> Command {
     let mut command = Command::new("ssh");
     command
         .args(["-T", "-x"])
@@ -182,6 +192,18 @@ fn command(url: &RepoUrl, path: &str, files: &Files, silence: Duration) -> Comma
         command.args(["-l", user]);
     }
     let host = url.host().trim_start_matches('[').trim_end_matches(']');
+    if let Some(at) = at {
+        // Known by its name, as it would be had the program found it.
+        let alias = match url.port() {
+            Some(port) if port != PORT => format!("[{host}]:{port}"),
+            Some(_) | None => host.to_owned(),
+        };
+        command
+            .arg("-o")
+            .arg(format!("HostName={}", at.ip()))
+            .arg("-o")
+            .arg(format!("HostKeyAlias={alias}"));
+    }
     command.arg("--").arg(host);
     command.arg(format!("git-upload-pack {}", shell_quoted(path)));
     command
