@@ -45,6 +45,11 @@ pub const APPROVED_PLAN: &str = "axon.io/approved-plan";
 /// Annotation on a RepoSync: the digest of the plan whose deletions may exceed the guard.
 pub const ALLOW_PRUNE: &str = "axon.io/allow-prune";
 
+/// Annotation on Secrets with a token of a GitHub App: when the token expires (RFC 3339).
+pub const TOKEN_EXPIRES: &str = "axon.io/token-expires";
+/// Annotation on such Secrets: which installation the token is of, as a digest.
+pub const TOKEN_OF: &str = "axon.io/token-of";
+
 /// The fixed labels of Jobs and Pods, as the Go Axon writes them.
 pub const APP: [(&str, &str); 3] = [
     ("app.kubernetes.io/name", "axon"),

@@ -8,24 +8,20 @@ use http::Method;
 use http::Request;
 use http::header::ACCEPT;
 use http::header::CONTENT_TYPE;
-use http::header::RETRY_AFTER;
 use http_body_util::BodyExt;
 use http_body_util::Limited;
 use kube::Client;
 use kube::client::Body;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::time::Instant;
 use tokio::time::sleep;
-use tokio::time::timeout_at;
+use tokio::time::timeout;
 
-use super::error::Answer;
 use super::error::Asked;
 use super::error::Error;
 use super::error::classify;
 
-/// Longest time for one request, its whole answer and the waits that the server asks for included. The API
-/// server itself gives up after 60 s.
+/// Longest time for one request, its whole answer included. The API server itself gives up after 60 s.
 const LIMIT: Duration = Duration::from_secs(65);
 /// Largest answer: a full page of the largest Tasks stays below it in all but contrived cases.
 const MAX_ANSWER: usize = 1 << 30;
@@ -90,26 +86,19 @@ impl<'a> Call<'a> {
         if !self.query.is_empty() {
             self.path = format!("{}?{}", self.path, self.query);
         }
-        self.send_heard(client).await
+        timeout(LIMIT, self.send_heard(client))
+            .await
+            .map_err(|_| Error::Timeout(LIMIT))?
     }
 
-    /// Sends it again where an overloaded server asks for that, as long as there is time.
     async fn send_heard<T: DeserializeOwned>(&self, client: &Client) -> Result<T, Error> {
-        let deadline = Instant::now() + LIMIT;
-        let mut attempts = 0;
-        loop {
-            let answer = timeout_at(deadline, self.send_once(client)).await;
-            let answer = answer.unwrap_or(Err(Error::Timeout(LIMIT)));
-            attempts += 1;
-            match answer {
-                Err(Error::TooMany { after })
-                    if attempts < ATTEMPTS && Instant::now() + after < deadline =>
-                {
-                    sleep(after).await;
-                }
+        for _ in 1..ATTEMPTS {
+            match self.send_once(client).await {
+                Err(Error::TooMany { after }) => sleep(after).await,
                 done => return done,
             }
         }
+        self.send_once(client).await
     }
 
     async fn send_once<T: DeserializeOwned>(&self, client: &Client) -> Result<T, Error> {
@@ -133,21 +122,13 @@ impl<'a> Call<'a> {
             .await
             .map_err(|error| Error::Unreachable(innermost(error)))?;
         let code = answer.status();
-        let retry_after = answer.headers().get(RETRY_AFTER);
-        let retry_after = retry_after.and_then(|it| it.to_str().ok()?.trim().parse().ok());
         let body = Limited::new(answer.into_body(), MAX_ANSWER)
             .collect()
             .await
             .map_err(Error::Unreachable)?
             .to_bytes();
         if !code.is_success() {
-            let answer = Answer {
-                sent: self.body.as_ref().map(|(_, it)| &it[..]),
-                code: code.as_u16(),
-                retry_after,
-                body: &body,
-            };
-            return Err(classify(&answer, &self.asked));
+            return Err(classify(code.as_u16(), &body, &self.asked));
         }
         serde_json::from_slice(&body).map_err(|error| Error::Garbled(error.into()))
     }

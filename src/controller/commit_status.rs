@@ -143,12 +143,11 @@ impl CommitStatuses {
             desks.retain(|_, desk| desk.is_busy);
         }
         let desk = desks.entry(uid.to_owned()).or_default();
-        let told = desk.last.as_ref();
-        if told.is_some_and(|(commit, status)| *commit == job.commit && status.covers(&job.status))
-        {
+        let told = (job.commit.clone(), job.status.clone());
+        if desk.last.as_ref() == Some(&told) {
             return false;
         }
-        desk.last = Some((job.commit.clone(), job.status.clone()));
+        desk.last = Some(told);
         // Of one commit, the last word counts.
         desk.waiting.retain(|it| it.commit != job.commit);
         if desk.waiting.len() >= WAITING {

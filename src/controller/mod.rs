@@ -15,9 +15,11 @@ mod network_policy;
 mod options;
 mod repo_sync;
 mod repositories;
+mod secrets;
 pub mod spawner;
 pub mod sync;
 mod task;
+mod workspace;
 
 use std::pin::pin;
 use std::time::Duration;
@@ -60,9 +62,10 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
     let tasks = task::run(client.clone(), &options, stop.clone());
     let spawners = spawner::run(client.clone(), &options, stop.clone());
     let records = ledger::run(client.clone(), &options, stop.clone());
+    let workspaces = workspace::run(client.clone(), &options, stop.clone());
     let syncs = repo_sync::run(client, &options, stop.clone());
     tokio::select! {
-        ((), (), (), ()) = futures::future::join4(tasks, spawners, records, syncs) => {}
+        ((), (), (), (), ()) = futures::future::join5(tasks, spawners, records, workspaces, syncs) => {}
         // What is under way when the server is gone would wait for its answer for minutes.
         () = patience(&stop) => tracing::warn!("gave up waiting for requests that are under way"),
     }

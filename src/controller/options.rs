@@ -17,8 +17,8 @@ pub struct Options {
     pub images: Images,
     /// Whether a Workspace may name a `file://` repository.
     pub allow_file_urls: bool,
-    /// Whether repositories on this very machine and its own link are refused: URLs are named by tenants.
-    pub refuse_local_servers: bool,
+    /// Whether a Workspace's repository may be at an address of this machine or its link.
+    pub local_addresses: bool,
     /// Name of the Deployment that runs these controllers, as spawners report it.
     pub deployment_name: String,
     /// Base URL of the GitHub API in place of the one that a repository's host implies.
@@ -33,7 +33,7 @@ impl Default for Options {
             namespace: None,
             images: Images::default(),
             allow_file_urls: false,
-            refuse_local_servers: false,
+            local_addresses: false,
             deployment_name: "axon-controller".into(),
             github_api: None,
             once: false,

@@ -14,6 +14,7 @@ use crate::model::Digest;
 use crate::model::RepoUrl;
 use crate::repo;
 use crate::repo::Access;
+use crate::repo::Credentials;
 use crate::repo::Location;
 use crate::repo::Reference;
 use crate::repo::Repository;
@@ -93,6 +94,16 @@ impl Shared {
         polls.push((reference.clone(), Arc::clone(&poll)));
         poll
     }
+}
+
+/// Equal for equal credentials, and of no use to whoever reads it.
+pub(super) fn digest_of(credentials: &Credentials) -> Digest {
+    let fields = match credentials {
+        Credentials::Token(token) => ["token", token.expose(), ""],
+        Credentials::Basic { username, password } => ["basic", username, password.expose()],
+        Credentials::Ssh { key, known_hosts } => ["ssh", key.expose(), known_hosts],
+    };
+    Digest::of_fields(fields.map(str::as_bytes))
 }
 
 /// A panic while a lock was held leaves a whole value: each change is one insertion.

@@ -15,13 +15,6 @@ const APP_ID: &str = "appID";
 const INSTALLATION_ID: &str = "installationID";
 const APP_KEY: &str = "privateKey";
 
-/// The forms of a credential, each with all its keys.
-const FORMS: [&[&str]; 4] = [
-    &[GITHUB_TOKEN],
-    &[USERNAME, PASSWORD],
-    &[SSH_KEY, KNOWN_HOSTS],
-    &[APP_ID, INSTALLATION_ID, APP_KEY],
-];
 /// Longest identifier of a GitHub App: its number, or its client ID.
 const MAX_APP_ID: usize = 64;
 
@@ -40,6 +33,45 @@ impl GitKeys {
             Self::Token => &[GITHUB_TOKEN],
             Self::Basic => &[USERNAME, PASSWORD],
             Self::Ssh => &[SSH_KEY, KNOWN_HOSTS],
+        }
+    }
+}
+
+/// What kind of credential a Secret holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GitForm {
+    /// One that git takes as it is.
+    Keys(GitKeys),
+    /// A GitHub App, which is exchanged for a token.
+    App,
+}
+
+impl GitForm {
+    const ALL: [Self; 4] = [
+        Self::Keys(GitKeys::Token),
+        Self::Keys(GitKeys::Basic),
+        Self::Keys(GitKeys::Ssh),
+        Self::App,
+    ];
+
+    /// The one form whose keys are all there.
+    pub fn of(has: impl Fn(&str) -> bool) -> Result<Self, InvalidCredentials> {
+        let is_whole = |it: &Self| it.names().iter().all(|key| has(key));
+        let mut whole = Self::ALL.into_iter().filter(is_whole);
+        match (whole.next(), whole.next()) {
+            (Some(form), None) => Ok(form),
+            (Some(form), Some(other)) => Err(InvalidCredentials::Ambiguous(
+                form.names()[0],
+                other.names()[0],
+            )),
+            (None, _) => Err(incomplete(has)),
+        }
+    }
+
+    fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Keys(keys) => keys.names(),
+            Self::App => &[APP_ID, INSTALLATION_ID, APP_KEY],
         }
     }
 }
@@ -95,29 +127,22 @@ impl GitCredentials {
     /// Reads the data of a Secret. Keys that belong to no credential, or to half of one beside a whole
     /// one, are somebody else's.
     pub fn from_secret(data: &BTreeMap<String, Secret>) -> Result<Self, InvalidCredentials> {
-        let has = |key: &&&str| data.contains_key(**key);
-        let mut whole = FORMS.iter().filter(|keys| keys.iter().all(|key| has(&key)));
-        let Some(form) = whole.next() else {
-            return Err(incomplete(data));
-        };
-        if let Some(other) = whole.next() {
-            return Err(InvalidCredentials::Ambiguous(form[0], other[0]));
-        }
+        let form = GitForm::of(|key| data.contains_key(key))?;
         let value = |key: &'static str| match data.get(key).map(|it| it.expose().trim()) {
             None | Some("") => Err(InvalidCredentials::Empty(key)),
             Some(value) => Ok(value),
         };
-        match form[0] {
-            GITHUB_TOKEN => Ok(Self::Token(Secret::new(value(GITHUB_TOKEN)?))),
-            USERNAME => Ok(Self::Basic {
+        match form {
+            GitForm::Keys(GitKeys::Token) => Ok(Self::Token(Secret::new(value(GITHUB_TOKEN)?))),
+            GitForm::Keys(GitKeys::Basic) => Ok(Self::Basic {
                 username: username(value(USERNAME)?)?,
                 password: Secret::new(value(PASSWORD)?),
             }),
-            SSH_KEY => Ok(Self::Ssh {
+            GitForm::Keys(GitKeys::Ssh) => Ok(Self::Ssh {
                 key: pem(SSH_KEY, value(SSH_KEY)?)?,
                 known_hosts: format!("{}\n", value(KNOWN_HOSTS)?),
             }),
-            _ => Ok(Self::App {
+            GitForm::App => Ok(Self::App {
                 app_id: app_id(value(APP_ID)?)?,
                 installation_id: number(value(INSTALLATION_ID)?)?,
                 key: pem(APP_KEY, value(APP_KEY)?)?,
@@ -127,10 +152,11 @@ impl GitCredentials {
 }
 
 /// What is missing where no form is whole.
-fn incomplete(data: &BTreeMap<String, Secret>) -> InvalidCredentials {
-    let half = FORMS.iter().find_map(|keys| {
-        let has = keys.iter().find(|key| data.contains_key(**key))?;
-        let lacks = keys.iter().find(|key| !data.contains_key(**key))?;
+fn incomplete(has: impl Fn(&str) -> bool) -> InvalidCredentials {
+    let half = GitForm::ALL.into_iter().find_map(|form| {
+        let keys = form.names();
+        let lacks = keys.iter().find(|key| !has(key))?;
+        let has = keys.iter().find(|key| has(key))?;
         Some(InvalidCredentials::Incomplete { has, lacks })
     });
     half.unwrap_or(InvalidCredentials::Nothing)

@@ -39,3 +39,4 @@ mod sync;
 mod task;
 mod tidy;
 mod validate;
+mod workspace;

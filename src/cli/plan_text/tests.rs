@@ -16,7 +16,6 @@ use crate::model::SyncId;
 use crate::model::plan::LiveId;
 use crate::model::plan::Manifest;
 use crate::model::plan::OwnedField;
-use crate::model::plan::Refusal;
 use crate::model::snapshot::Source;
 
 fn live() -> LiveId {
@@ -189,13 +188,7 @@ fn what_cannot_be_applied_says_why() {
                     is_elsewhere: false,
                 },
             ),
-            blocked(
-                "refused",
-                Blocked::Refused {
-                    why: Refusal::Invalid,
-                    message,
-                },
-            ),
+            blocked("refused", Blocked::Refused { message }),
         ],
         r#"
   ! Workspace/shared          conflict: spec.ref is owned by "kubectl-edit"
@@ -244,7 +237,7 @@ proptest! {
                 change(&text, value(&text), value("x\ny"), Some(&text)),
                 change("p", value(&text), value("x"), None),
             ])),
-            (Kind::Task, "b", Action::Blocked { reason: Blocked::Refused { why: Refusal::Invalid, message: text.clone() } }),
+            (Kind::Task, "b", Action::Blocked { reason: Blocked::Refused { message: text.clone() } }),
             (Kind::Task, "c", Action::Blocked { reason: Blocked::OtherSync { sync: text, is_elsewhere: false } }),
         ];
         let rendered = render(&plan(steps));

@@ -6,8 +6,6 @@
 //! to its own namespace only.
 
 mod attempt;
-mod begin;
-mod behind;
 mod claims;
 mod credentials;
 mod decide;

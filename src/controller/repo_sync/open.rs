@@ -10,12 +10,12 @@ use super::memory::Source;
 use super::read::Reader;
 use super::reason::Reason;
 use super::reason::Trouble;
+use crate::controller::repositories;
 use crate::controller::repositories::Shared;
 use crate::github;
 use crate::github::ApiUrl;
 use crate::github::app;
 use crate::github::app::App;
-use crate::model::Digest;
 use crate::model::GitCredentials;
 use crate::model::Secret;
 use crate::repo::Access;
@@ -55,10 +55,9 @@ fn shared(
     credentials: Option<Credentials>,
     version: Option<String>,
 ) -> Result<Arc<Shared>, Trouble> {
-    let digest = credentials.as_ref().map(digest_of);
+    let digest = credentials.as_ref().map(repositories::digest_of);
     let access = Access {
         credentials,
-        refuse_local: reader.refuse_local,
         ..Access::default()
     };
     let url = &reader.settings.url;
@@ -125,14 +124,4 @@ fn refused(error: &app::Error) -> Trouble {
         },
     };
     Trouble::of(reason, error, "")
-}
-
-/// Equal for equal credentials, and of no use to whoever reads it.
-fn digest_of(credentials: &Credentials) -> Digest {
-    let fields = match credentials {
-        Credentials::Token(token) => ["token", token.expose(), ""],
-        Credentials::Basic { username, password } => ["basic", username, password.expose()],
-        Credentials::Ssh { key, known_hosts } => ["ssh", key.expose(), known_hosts],
-    };
-    Digest::of_fields(fields.map(str::as_bytes))
 }

@@ -35,8 +35,6 @@ pub(super) struct Reader<'a> {
     pub(super) settings: &'a Settings,
     /// Base URL of the GitHub API in place of the one that the repository's host implies.
     pub(super) github_api: Option<&'a str>,
-    /// Whether this machine and its link are refused as servers.
-    pub(super) refuse_local: bool,
     pub(super) now: Timestamp,
 }
 

@@ -1,8 +1,5 @@
 //! The reasons of the condition `Ready`, and what each means for trying again.
 
-use crate::model::sensitive;
-use crate::model::sensitive::Known;
-
 /// Reason of the condition `Ready`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
@@ -98,40 +95,18 @@ impl Reason {
     }
 }
 
-/// Something that keeps a RepoSync from being synced, in the words of its condition. Servers have their
-/// say in it; anybody may read it, on the commit too.
+/// Something that keeps a RepoSync from being synced, in the words of its condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Trouble {
     pub(super) reason: Reason,
     pub(super) message: String,
-    /// Nothing but an edit helps, though other troubles of this reason may pass.
-    is_final: bool,
 }
 
 impl Trouble {
     pub(super) fn new(reason: Reason, message: impl Into<String>) -> Self {
-        let message = sensitive::line(&message.into(), &Known::default());
         Self {
             reason,
-            message,
-            is_final: false,
-        }
-    }
-
-    /// The same, as something that no second try mends.
-    #[must_use]
-    pub(super) fn for_good(self) -> Self {
-        Self {
-            is_final: true,
-            ..self
-        }
-    }
-
-    /// What it means for trying again.
-    pub(super) fn class(&self) -> Class {
-        match self.reason.class() {
-            Class::Transient if self.is_final => Class::Stalled,
-            class => class,
+            message: message.into(),
         }
     }
 
@@ -146,7 +121,7 @@ impl Trouble {
         if !hint.is_empty() {
             message = format!("{message}; {hint}");
         }
-        Self::new(reason, message)
+        Self { reason, message }
     }
 }
 

@@ -18,7 +18,6 @@ use tokio_util::sync::CancellationToken;
 use super::attempt::End;
 use super::attempt::Trial;
 use super::attempt::Tried;
-use super::begin::Begin;
 use super::claims::Claims;
 use super::claims::Name;
 use super::decide;
@@ -54,7 +53,6 @@ use crate::controller::events;
 use crate::controller::events::Level;
 use crate::controller::events::Notice;
 use crate::controller::repositories::Repositories;
-use crate::model::SyncId;
 
 /// An answer of the repository that is as young as this serves all polls of one moment.
 const MOMENT: Duration = Duration::from_secs(1);
@@ -140,28 +138,23 @@ async fn work(
     {
         sync = Arc::new(prepared);
     }
-    let begin = Begin::new(&syncs, &sync, &context.commit_statuses);
-    let (report, rest) = look(context, name, &begin, memory, now).boxed().await;
-    let mut latest = begin.written().unwrap_or_else(|| Arc::clone(&sync));
+    let (report, rest) = look(context, name, &sync, memory, now).boxed().await;
     if let Some(report) = report {
-        // What was said meanwhile is no state that anything was in.
         let next = status::next(&sync, &report, now);
-        let written = status::write(&syncs, &latest, &next).await;
+        let written = status::write(&syncs, &sync, &next).await;
+        let before = sync.status.clone();
         if let Some(written) = written.map_err(Error::Status)? {
-            latest = written;
+            sync = written;
         }
-        if let Some(left) = left::news(sync.status.as_ref(), &report) {
-            tell::left(&context.client, &latest, left, now).await;
+        if let Some(left) = left::news(before.as_ref(), &report) {
+            tell::left(&context.client, &sync, left, now).await;
         }
-        let ended = std::mem::take(&mut memory.ended);
-        if let Some(verdict) = memory.verdict.take() {
-            tell::on_commit(&context.commit_statuses, &latest, &verdict);
-        }
-        for ended in &ended {
-            tell::ended(&context.client, sync.status.as_ref(), &latest, ended, now).await;
+        if let Some(ended) = memory.ended.take() {
+            tell::on_commit(&context.commit_statuses, &sync, &ended);
+            tell::ended(&context.client, before.as_ref(), &sync, &ended, now).await;
         }
     }
-    memory.written = Some((version, latest));
+    memory.written = Some((version, sync));
     Ok(rest.map_or_else(Action::await_change, Action::requeue))
 }
 
@@ -169,11 +162,10 @@ async fn work(
 async fn look(
     context: &Context,
     name: &Name,
-    begin: &Begin<'_>,
+    sync: &RepoSync,
     memory: &mut Memory,
     now: Timestamp,
 ) -> (Option<Report>, Option<Duration>) {
-    let sync = begin.sync;
     if sync.spec.suspend {
         let message = "nothing is done until \"spec.suspend\" is false";
         let trouble = Trouble::new(Reason::Suspended, message);
@@ -192,7 +184,7 @@ async fn look(
     if due.attempt || record::is_new(memory) {
         context.claims.looks(name);
         asked.touched = None;
-        let tried = attempt(context, name, begin, &settings, &asked, memory).await;
+        let tried = attempt(context, name, sync, &settings, &asked, memory).await;
         match tried {
             Tried::Ended(end) => {
                 context.claims.wait_for(name, end.in_the_way.clone());
@@ -229,7 +221,6 @@ async fn poll(
         spec: &sync.spec,
         settings,
         github_api: context.options.github_api.as_deref(),
-        refuse_local: context.options.refuse_local_servers,
         now,
     };
     let asked = Instant::now();
@@ -255,12 +246,11 @@ async fn poll(
 async fn attempt(
     context: &Context,
     name: &Name,
-    begin: &Begin<'_>,
+    sync: &RepoSync,
     settings: &Settings,
     asked: &Asked,
     memory: &Memory,
 ) -> Tried {
-    let sync = begin.sync;
     let Some(config) = memory.config.clone() else {
         return Tried::Later(MOMENT);
     };
@@ -273,7 +263,6 @@ async fn attempt(
         stop: &context.stop,
         // Where drift is left alone, nobody tells that the caches have caught up.
         ask_anew: !asked.drift_correction && memory.attempt.is_some(),
-        begin,
     };
     let (set, id) = match trial.load(&config.snapshot) {
         Ok(loaded) => loaded,
@@ -335,13 +324,7 @@ async fn remove(context: &Context, sync: &RepoSync) -> Removal {
     let namespace = sync.namespace().unwrap_or_default();
     let others = context.rivals.of(&namespace, &context.claims);
     let me = rivals::claimant(sync, &context.claims);
-    // What is in force may be of another id than what is wanted by now.
-    let in_force = sync.status.as_ref().and_then(|it| it.in_force.as_ref());
-    let before = Claimant {
-        wants: in_force.and_then(|it| SyncId::parse(&it.sync).ok()),
-        ..me.clone()
-    };
-    if let Some(other) = own::heir(&me, &others).or_else(|| own::heir(&before, &others)) {
+    if let Some(other) = own::heir(&me, &others) {
         return Removal::GivenUp(format!("RepoSync \"{other}\" has the same sync id"));
     }
     match Settings::accept(sync, context.options.allow_file_urls) {

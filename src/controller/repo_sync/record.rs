@@ -21,10 +21,8 @@ use super::status::Pending;
 use super::status::Report;
 use super::summary;
 use super::tell::Ended;
-use super::tell::Verdict;
 use crate::api::RepoSync;
 use crate::api::labels;
-use crate::api::repo_sync::InForce;
 use crate::model::Digest;
 use crate::repo::Tip;
 
@@ -56,20 +54,8 @@ pub(super) fn polled(
     poll.unreadable = None;
     poll.next = later(now, retry::jittered(settings.interval, seed));
     if let Some(config) = new {
-        memory.verdict = known(memory, &config).or_else(|| memory.verdict.take());
         memory.config = Some(config);
     }
-}
-
-/// What is to be said of a new commit whose files were tried already, as those of another.
-fn known(memory: &Memory, config: &Config) -> Option<Verdict> {
-    let attempt = memory.attempt.as_ref()?;
-    let revision = config.snapshot.revision.to_string();
-    let before = memory.config.as_ref()?.snapshot.revision.to_string();
-    (attempt.input == config.input && revision != before).then(|| {
-        let done = summary::done(None);
-        Verdict::new(revision, attempt.outcome.trouble(), done)
-    })
 }
 
 /// There is no configuration to be had. The last one stays in force.
@@ -84,7 +70,7 @@ pub(super) fn unread(
     let poll = &mut memory.poll;
     let interval = retry::jittered(settings.interval, seed);
     let recheck = retry::recheck(settings.interval);
-    let wait = match trouble.class() {
+    let wait = match trouble.reason.class() {
         Class::Transient => {
             poll.failures = poll.failures.saturating_add(1);
             retry::backoff(poll.failures, seed)
@@ -95,18 +81,18 @@ pub(super) fn unread(
     };
     poll.next = later(now, wait);
     let known = poll.unreadable.take();
-    let stalls = trouble.class() != Class::Transient;
-    let revision = tip.as_ref().map(text_of);
+    let stalls = trouble.reason.class() != Class::Transient;
+    memory.ended = Some(Ended {
+        revision: tip.as_ref().map(text_of),
+        reason: trouble.reason,
+        summary: trouble.message.clone(),
+        counts: None,
+    });
     poll.unreadable = tip.filter(|_| stalls).map(|tip| match known {
         Some((same, until)) if same == tip && now < until => (tip, until),
         Some(_) | None => (tip, later(now, recheck)),
     });
-    if let Some(revision) = &revision {
-        let verdict = Verdict::new(revision.clone(), Some(&trouble), String::new());
-        memory.verdict = Some(verdict);
-    }
-    memory.ends(ended(revision, &trouble));
-    memory.poll.trouble = Some(trouble);
+    poll.trouble = Some(trouble);
 }
 
 /// Trying came to an end.
@@ -139,42 +125,24 @@ pub(super) fn tried(
     if due.drift && end.counts.is_some() {
         memory.drift = memory.drift.with_one_more(now);
     }
-    let (input, revision) = (config.input, config.snapshot.revision.to_string());
-    let (trouble, done) = (end.outcome.trouble(), summary::done(end.counts));
-    let ended = match trouble {
-        Some(trouble) => Ended {
-            counts: end.counts,
-            ..ended(Some(revision.clone()), trouble)
+    let trouble = end.outcome.trouble();
+    memory.ended = Some(Ended {
+        revision: Some(config.snapshot.revision.to_string()),
+        reason: trouble.map_or(Reason::Synced, |it| it.reason),
+        summary: match trouble {
+            Some(trouble) => trouble.message.clone(),
+            None => summary::done(end.counts),
         },
-        None => Ended {
-            revision: Some(revision.clone()),
-            reason: Reason::Synced,
-            class: Class::Done,
-            summary: done.clone(),
-            counts: end.counts,
-        },
-    };
-    memory.verdict = Some(Verdict::new(revision, trouble, done));
-    memory.ends(ended);
+        counts: end.counts,
+    });
     memory.attempt = Some(Attempt {
-        input,
+        input: config.input,
         outcome: end.outcome,
         sync: end.sync,
         answers: asked.answers.clone(),
         failures,
         retry: wait.map(|wait| later(now, wait)),
     });
-}
-
-/// The end that a trouble was.
-fn ended(revision: Option<String>, trouble: &Trouble) -> Ended {
-    Ended {
-        revision,
-        reason: trouble.reason,
-        class: trouble.class(),
-        summary: trouble.message.clone(),
-        counts: None,
-    }
 }
 
 /// What is to be said; nothing, as long as nothing is known.
@@ -206,27 +174,25 @@ pub(super) fn report(memory: &Memory) -> Option<Report> {
             .and_then(|it| it.sync.as_ref())
             .map(ToString::to_string),
         remains: memory.remains.clone(),
-        in_force: config.and_then(|it| in_force(it, attempt?)),
+        counts: memory.ended.as_ref().and_then(|it| it.counts),
         plan,
-        ended: memory.ended.clone(),
-    })
-}
-
-/// Whose objects the namespace holds, where it was made equal to `config`.
-fn in_force(config: &Config, attempt: &Attempt) -> Option<InForce> {
-    let is_done = attempt.input == config.input && attempt.outcome.class() == Class::Done;
-    let sync = attempt.sync.as_ref().filter(|_| is_done)?;
-    Some(InForce {
-        sync: sync.to_string(),
-        source: config.snapshot.source.canonical.clone(),
-        path: config.snapshot.root.to_string(),
+        // What came to no commit is no sync.
+        has_ended: memory
+            .ended
+            .as_ref()
+            .is_some_and(|it| it.revision.is_some()),
     })
 }
 
 /// What is to be said of a RepoSync that is not looked at.
 pub(super) fn refused(sync: &RepoSync, memory: &mut Memory, trouble: Trouble) -> Report {
     memory.handled = sync.annotations().get(labels::RECONCILE_AT).cloned();
-    memory.ends(ended(None, &trouble));
+    memory.ended = Some(Ended {
+        revision: None,
+        reason: trouble.reason,
+        summary: trouble.message.clone(),
+        counts: None,
+    });
     Report {
         trouble: Some(trouble),
         handled: memory.handled.clone(),

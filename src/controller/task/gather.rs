@@ -24,6 +24,7 @@ use super::outcome;
 use crate::api::Task;
 use crate::api::Workspace;
 use crate::api::labels;
+use crate::controller::workspace;
 use crate::model::names::cut;
 
 /// Workspaces that are listed to say which ones there are.
@@ -116,7 +117,8 @@ async fn needs(client: &Client, task: &Task) -> Result<Needs, kube::Error> {
     };
     let secrets: Api<Secret> = Api::namespaced(client.clone(), &namespace);
     let mut seen = Vec::new();
-    for wanted in needs::keys(task, found) {
+    let agent = needs::credential(task.spec.agent, &task.spec.credentials);
+    if let Some(wanted) = agent {
         let secret = get(&secrets, &wanted.secret).await?;
         let keys = secret.map(|it| {
             it.data
@@ -125,6 +127,10 @@ async fn needs(client: &Client, task: &Task) -> Result<Needs, kube::Error> {
                 .collect::<BTreeSet<_>>()
         });
         seen.push(FoundSecret { wanted, keys });
+    }
+    if let Some(workspace) = found {
+        let git = workspace::git_keys(client, workspace).await?;
+        seen.extend(git.into_iter().map(needs::of_workspace));
     }
     Ok(Needs {
         workspace,

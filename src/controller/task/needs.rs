@@ -10,9 +10,10 @@ use crate::api::task::CredentialType;
 use crate::api::task::Credentials;
 use crate::api::workspace::GitIdentity;
 use crate::api::workspace::WorkspaceSpec;
+use crate::controller::workspace;
+use crate::controller::workspace::GitKey;
 use crate::model::GitKeys;
 use crate::model::repo_url::RepoUrl;
-use crate::model::secret::GITHUB_TOKEN;
 
 /// Commits of history that agents see unless the Workspace says otherwise: most need no more.
 pub(super) const DEFAULT_DEPTH: u32 = 1;
@@ -96,15 +97,21 @@ pub(super) fn credential(agent: AgentType, credentials: &Credentials) -> Option<
     }
 }
 
-/// The keys that `task` needs, given its Workspace.
-pub(super) fn keys(task: &Task, workspace: Option<&Workspace>) -> Vec<Key> {
-    let token = workspace.and_then(|it| it.spec.secret_ref.as_ref());
-    let token = token.map(|secret| Key {
-        secret: secret.name.clone(),
-        key: GITHUB_TOKEN,
-    });
-    let agent = credential(task.spec.agent, &task.spec.credentials);
-    agent.into_iter().chain(token).collect()
+/// What of a Workspace's Secret was found.
+pub(super) fn of_workspace(found: GitKey) -> FoundSecret {
+    let GitKey { secret, key, keys } = found;
+    FoundSecret {
+        wanted: Key { secret, key },
+        keys,
+    }
+}
+
+/// The Secret that lets git into the Workspace's repository, and which of its keys do.
+fn git_secret(workspace: &Workspace, secrets: &[FoundSecret]) -> Option<GitSecret> {
+    let wanted = secrets.iter().map(|it| &it.wanted);
+    let wanted: Vec<(&str, &str)> = wanted.map(|it| (it.secret.as_str(), it.key)).collect();
+    let (secret, kind) = workspace::git_secret(workspace, &wanted)?;
+    Some(GitSecret { secret, kind })
 }
 
 /// The checkout that the Task asks for, or what it has to wait for.
@@ -124,7 +131,9 @@ pub(super) fn check(
                 format!("Workspace \"{name}\" is not in namespace \"{namespace}\"; {hint}");
             return Err((Waiting::WorkspaceNotFound, message));
         }
-        FoundWorkspace::Found(workspace) => Some(checkout(workspace, allow_file_urls)?),
+        FoundWorkspace::Found(workspace) => {
+            Some(checkout(workspace, &needs.secrets, allow_file_urls)?)
+        }
     };
     for FoundSecret { wanted, keys } in &needs.secrets {
         let Key { secret, key } = wanted;
@@ -144,7 +153,11 @@ pub(super) fn check(
     Ok(checkout)
 }
 
-fn checkout(workspace: &Workspace, allow_file_urls: bool) -> Result<Checkout, (Waiting, String)> {
+fn checkout(
+    workspace: &Workspace,
+    secrets: &[FoundSecret],
+    allow_file_urls: bool,
+) -> Result<Checkout, (Waiting, String)> {
     let name = workspace.metadata.name.as_deref().unwrap_or_default();
     let invalid = |why: &str| {
         let message = format!("Workspace \"{name}\" cannot be used: {why}");
@@ -166,15 +179,11 @@ fn checkout(workspace: &Workspace, allow_file_urls: bool) -> Result<Checkout, (W
     let WorkspaceSpec {
         repo: _,
         reference: _,
-        secret_ref,
+        secret_ref: _,
         depth,
         submodules,
         git_identity,
     } = &workspace.spec;
-    let credentials = secret_ref.as_ref().map(|it| GitSecret {
-        secret: it.name.clone(),
-        kind: GitKeys::Token,
-    });
     Ok(Checkout {
         url,
         reference,
@@ -182,7 +191,7 @@ fn checkout(workspace: &Workspace, allow_file_urls: bool) -> Result<Checkout, (W
         depth: depth.map_or(DEFAULT_DEPTH, i32::unsigned_abs),
         submodules: *submodules,
         identity: git_identity.clone(),
-        credentials,
+        credentials: git_secret(workspace, secrets),
     })
 }
 

@@ -1,13 +1,12 @@
 //! RepoSync: a commit comes into force, or it is said why not; on both servers.
 
 mod commit_status;
+mod credentials;
 mod guards;
 mod moved;
 mod rights;
 mod rivals;
-mod secrets;
 mod stage;
-mod told;
 
 use axon::api::RepoSync;
 use axon::api::Workspace;
@@ -345,6 +344,7 @@ async fn a_sync_with_nothing_to_do_asks_for_nothing(context: Context) {
     let controller = Running::with(requests.count(&context.client), &context);
     stage.create("app", json!({"interval": "10s"})).await;
     stage.applied("app", &first).await;
+    stage.looked_at(&["a", "b"]).await;
     // Two whole polls: when the second begins, the first and all that it causes are over.
     let polls = async |count: usize| {
         let mut seen = 0;
@@ -358,8 +358,6 @@ async fn a_sync_with_nothing_to_do_asks_for_nothing(context: Context) {
         })
         .await;
     };
-    // The first poll has been served already.
-    stage.server.served();
     polls(1).await;
     requests.taken();
     let before = stage.get("app").await.resource_version();

@@ -24,9 +24,9 @@ crate::on_both_servers!(
 /// answers to the calls.
 async fn stay_as_they_are(stage: &Stage<'_>, names: [&str; 2], context: &Context) {
     let workspaces: Api<Workspace> = context.api();
-    let versions = async || -> BTreeMap<String, Option<String>> {
+    let versions = async || -> BTreeMap<String, Option<i64>> {
         let all = workspaces.list(&ListParams::default()).await.unwrap();
-        let versions = all.iter().map(|it| (it.name_any(), it.resource_version()));
+        let versions = all.iter().map(|it| (it.name_any(), it.metadata.generation));
         versions.collect()
     };
     let conditions = async || {

@@ -189,6 +189,22 @@ impl<'a> Stage<'a> {
         self.syncs().delete(name, &params).await.unwrap();
     }
 
+    /// Awaits that the Workspace controller has told of these Workspaces: then it is done with them.
+    pub(super) async fn looked_at(&self, names: &[&str]) {
+        let api: Api<Event> = self.context.api();
+        eventually("a look at each Workspace", || async {
+            let all = api.list(&ListParams::default()).await.unwrap();
+            let told = |name: &&str| {
+                let mut objects = all.iter().map(|it| &it.involved_object);
+                objects.any(|it| {
+                    it.kind.as_deref() == Some("Workspace") && it.name.as_deref() == Some(name)
+                })
+            };
+            names.iter().all(told).then_some(())
+        })
+        .await;
+    }
+
     /// Reasons of the events of a RepoSync.
     pub(super) async fn events(&self, name: &str) -> Vec<String> {
         let api: Api<Event> = self.context.api();
@@ -240,15 +256,11 @@ impl Running {
 
     /// One that takes this for the GitHub API.
     pub(super) fn on_github(context: &Context, api: String) -> Self {
-        Self::between(context.client.clone(), context, api)
-    }
-
-    pub(super) fn between(client: Client, context: &Context, api: String) -> Self {
         let options = Options {
             github_api: Some(api),
             ..options(context)
         };
-        Self::told(client, options)
+        Self::told(context.client.clone(), options)
     }
 
     fn told(client: Client, options: Options) -> Self {
@@ -322,7 +334,8 @@ pub(super) fn stuck_after(writes: usize, inner: &Client) -> (Client, Arc<Mutex<u
     let (inner, counter) = (inner.clone(), Arc::clone(&left));
     let service = service_fn(move |request: http::Request<kube::client::Body>| {
         let is_write = request.method() == http::Method::PATCH
-            && request.uri().path().contains("/workspaces/");
+            && request.uri().path().contains("/workspaces/")
+            && !request.uri().path().ends_with("/status");
         let is_stuck = is_write && {
             let mut left = counter.lock().unwrap();
             let stuck = *left == 0;

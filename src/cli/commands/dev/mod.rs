@@ -65,6 +65,7 @@ pub async fn run(global: &Global, options: Options) -> Result<Exit, Failure> {
     let controllers = controller::Options {
         images: table.images.clone(),
         allow_file_urls: true,
+        local_addresses: true,
         deployment_name: "axon-dev".into(),
         github_api: options.github_api_url.clone(),
         once: options.once,

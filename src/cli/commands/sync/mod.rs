@@ -217,7 +217,7 @@ fn refused(error: watcher::Error, name: &ObjectName) -> Result<(), Failure> {
         }
         watcher::Error::NoResourceVersion => return Ok(()),
     };
-    if cause.refusal().is_some() {
+    if cause.is_refusal() {
         let tried = format!("cannot watch RepoSync \"{name}\"");
         return Err(
             with_hint(Failure::new(tried, &cause), &cause).hint("ask without waiting: --no-wait")

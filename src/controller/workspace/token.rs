@@ -1,0 +1,298 @@
+//! The token of a GitHub App's installation, kept in a Secret that its Workspace owns.
+//!
+//! Tasks use that Secret; the App's private key never leaves the one that the user made. A Secret of
+//! that name that is not the Workspace's own is reported, and never touched.
+
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+use jiff::Timestamp;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret as ClusterSecret;
+use kube::Api;
+use kube::Resource as _;
+use kube::ResourceExt as _;
+use kube::api::ObjectMeta;
+use kube::api::Patch;
+use kube::api::PatchParams;
+use kube::api::PostParams;
+use serde_json::json;
+
+use super::reason::Reason;
+use super::reason::Trouble;
+use super::reconcile::Context;
+use crate::api::Workspace;
+use crate::api::labels;
+use crate::controller::FIELD_MANAGER;
+use crate::github::ApiUrl;
+use crate::github::Error as GitHub;
+use crate::github::app;
+use crate::github::app::App;
+use crate::model::Digest;
+use crate::model::RepoUrl;
+use crate::model::Secret;
+use crate::model::names;
+use crate::model::secret::GITHUB_TOKEN;
+
+/// Ends the name of the Secret.
+const SUFFIX: &str = "-axon-token";
+/// Digits of the hash in a name that had to be cut.
+const HASH: usize = 8;
+/// A token is made anew so long before it expires: a third of its hour, so that a kubelet that looks
+/// every other minute, and a GitHub that is away for a while, do no harm.
+const REFRESH: SignedDuration = SignedDuration::from_mins(20);
+/// A token that is good for less is not one to start with: a checkout of a large repository takes its
+/// time.
+const USABLE: SignedDuration = SignedDuration::from_mins(10);
+
+/// What a token is made of.
+pub(super) struct Source<'a> {
+    pub(super) url: &'a RepoUrl,
+    pub(super) app_id: &'a str,
+    pub(super) installation_id: u64,
+    pub(super) key: &'a Secret,
+}
+
+/// Name of the Secret that holds the token of the Workspace `name`.
+pub(super) fn secret_name(name: &str) -> String {
+    let whole = format!("{name}{SUFFIX}");
+    if whole.len() <= names::MAX_NAME {
+        return whole;
+    }
+    let room = names::MAX_NAME - SUFFIX.len() - HASH - 1;
+    let stem = name.get(..room).unwrap_or_default();
+    let stem = stem.trim_end_matches(['-', '.']);
+    format!("{stem}-{}{SUFFIX}", Digest::of(name).short(HASH))
+}
+
+/// Whether a Task may start with what is in `secret`: any that is not a token that the controllers
+/// make, and such a one while it is good for some time.
+pub(super) fn is_fresh(secret: &ClusterSecret, now: Timestamp) -> bool {
+    match secret.annotations().get(labels::TOKEN_EXPIRES) {
+        Some(expires) => expires
+            .parse::<Timestamp>()
+            .is_ok_and(|it| it.duration_since(now) >= USABLE),
+        None => true,
+    }
+}
+
+/// The token of the Workspace, and when it is to be made anew. Makes it anew if that time has come.
+pub(super) async fn ensure(
+    context: &Context,
+    workspace: &Workspace,
+    source: &Source<'_>,
+    now: Timestamp,
+) -> Result<(Secret, Timestamp), Trouble> {
+    let namespace = workspace.namespace().unwrap_or_default();
+    let secrets: Api<ClusterSecret> = Api::namespaced(context.client.clone(), &namespace);
+    let name = secret_name(&workspace.name_any());
+    let found = secrets.get_opt(&name).await;
+    let found = found.map_err(|error| not_kept(&name, &error))?;
+    if let Some(secret) = &found {
+        if !is_of(secret, workspace) {
+            let message = format!(
+                "Secret \"{name}\" is not this Workspace's own: it is left as it is; delete or rename it"
+            );
+            return Err(Trouble::new(Reason::NameTaken, message));
+        }
+        if let Some(kept) = kept(secret, source, now) {
+            return Ok(kept);
+        }
+    }
+    let (token, expires) = mint(context, source, now).await?;
+    let written = match &found {
+        Some(secret) => replace(&secrets, secret, source, &token, expires).await,
+        None => create(&secrets, &name, workspace, source, &token, expires).await,
+    };
+    written.map_err(|error| not_kept(&name, &error))?;
+    Ok((token, due(expires)))
+}
+
+fn due(expires: Timestamp) -> Timestamp {
+    expires.checked_sub(REFRESH).unwrap_or(expires)
+}
+
+/// What the Secret holds, if that is of the same installation and need not be made anew.
+fn kept(
+    secret: &ClusterSecret,
+    source: &Source<'_>,
+    now: Timestamp,
+) -> Option<(Secret, Timestamp)> {
+    let annotations = secret.annotations();
+    let expires: Timestamp = annotations.get(labels::TOKEN_EXPIRES)?.parse().ok()?;
+    let until = due(expires);
+    if annotations.get(labels::TOKEN_OF)? != &source.digest() || until <= now {
+        return None;
+    }
+    let value = secret.data.as_ref()?.get(GITHUB_TOKEN)?;
+    let token = std::str::from_utf8(&value.0).ok()?;
+    Some((Secret::new(token), until))
+}
+
+/// Whether `workspace` owns `secret`.
+pub(super) fn is_of(secret: &ClusterSecret, workspace: &Workspace) -> bool {
+    let uid = workspace.uid().unwrap_or_default();
+    let mut owners = secret.owner_references().iter();
+    owners.any(|it| it.controller == Some(true) && it.uid == uid)
+}
+
+async fn mint(
+    context: &Context,
+    source: &Source<'_>,
+    now: Timestamp,
+) -> Result<(Secret, Timestamp), Trouble> {
+    let api = match context.options.github_api.as_deref() {
+        Some(root) => ApiUrl::parse(root)
+            .map_err(|error| Trouble::of(Reason::AuthenticationFailed, &error, ""))?,
+        None => ApiUrl::of_host(&source.url.authority()),
+    };
+    let app = App::new(api, source.app_id, source.installation_id, source.key);
+    let app = app.map_err(|error| refused(&error))?;
+    app.token(now).await.map_err(|error| refused(&error))
+}
+
+fn refused(error: &app::Error) -> Trouble {
+    let reason = match error {
+        app::Error::Key { .. } => Reason::AuthenticationFailed,
+        app::Error::Refused { source, .. } => match source {
+            GitHub::RateLimited { .. } | GitHub::Status(_) | GitHub::Unavailable(_) => {
+                Reason::Unreachable
+            }
+            GitHub::InvalidUrl(_)
+            | GitHub::Unauthorized
+            | GitHub::InvalidToken
+            | GitHub::Forbidden
+            | GitHub::NotFound
+            | GitHub::Redirected
+            | GitHub::Unreadable(_) => Reason::AuthenticationFailed,
+        },
+    };
+    Trouble::of(reason, error, "")
+}
+
+fn not_kept(name: &str, error: &kube::Error) -> Trouble {
+    match error {
+        kube::Error::Api(status) => {
+            let message = format!(
+                "cannot keep the token in Secret \"{name}\": {}",
+                status.message
+            );
+            Trouble::new(Reason::TokenNotKept, message)
+        }
+        other => {
+            let told = Trouble::of(Reason::TokenNotKept, other, "");
+            let message = format!(
+                "cannot keep the token in Secret \"{name}\": {}",
+                told.message
+            );
+            Trouble::new(Reason::TokenNotKept, message)
+        }
+    }
+}
+
+impl Source<'_> {
+    /// Which installation this is: nothing secret in it.
+    fn digest(&self) -> String {
+        let installation = self.installation_id.to_string();
+        let fields = [self.app_id.as_bytes(), installation.as_bytes()];
+        Digest::of_fields(fields).to_string()
+    }
+
+    fn annotations(&self, expires: Timestamp) -> BTreeMap<String, String> {
+        BTreeMap::from([
+            (labels::TOKEN_EXPIRES.to_owned(), expires.to_string()),
+            (labels::TOKEN_OF.to_owned(), self.digest()),
+        ])
+    }
+}
+
+async fn create(
+    secrets: &Api<ClusterSecret>,
+    name: &str,
+    workspace: &Workspace,
+    source: &Source<'_>,
+    token: &Secret,
+    expires: Timestamp,
+) -> Result<(), kube::Error> {
+    let managed = [labels::APP[0], labels::APP[2]];
+    let managed = managed.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let secret = ClusterSecret {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            annotations: Some(source.annotations(expires)),
+            labels: Some(BTreeMap::from(managed)),
+            owner_references: workspace.controller_owner_ref(&()).map(|it| vec![it]),
+            ..ObjectMeta::default()
+        },
+        data: Some(data(token)),
+        ..ClusterSecret::default()
+    };
+    let parameters = PostParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PostParams::default()
+    };
+    secrets.create(&parameters, &secret).await.map(drop)
+}
+
+/// Only the very Secret that was seen: should it have changed hands since, the server answers 409.
+async fn replace(
+    secrets: &Api<ClusterSecret>,
+    seen: &ClusterSecret,
+    source: &Source<'_>,
+    token: &Secret,
+    expires: Timestamp,
+) -> Result<(), kube::Error> {
+    let patch = json!({
+        "metadata": {
+            "uid": seen.metadata.uid,
+            "resourceVersion": seen.metadata.resource_version,
+            "annotations": source.annotations(expires),
+        },
+        "data": data(token),
+    });
+    let parameters = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    let patched = secrets
+        .patch(&seen.name_any(), &parameters, &Patch::Merge(&patch))
+        .await;
+    patched.map(drop)
+}
+
+fn data(token: &Secret) -> BTreeMap<String, ByteString> {
+    let value = ByteString(token.expose().as_bytes().to_vec());
+    BTreeMap::from([(GITHUB_TOKEN.to_owned(), value)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_fit() {
+        assert_eq!(secret_name("web"), "web-axon-token");
+        let long = secret_name(&"w".repeat(253));
+        assert_eq!(long.len(), names::MAX_NAME);
+        assert!(long.ends_with(SUFFIX));
+        assert_ne!(long, secret_name(&"w".repeat(252)));
+    }
+
+    #[test]
+    fn only_a_token_that_expires_soon_is_waited_for() {
+        let now: Timestamp = "2026-06-01T12:00:00Z".parse().unwrap();
+        let check = |expires: Option<&str>, expected: bool| {
+            let mut secret = ClusterSecret::default();
+            if let Some(expires) = expires {
+                let note = (labels::TOKEN_EXPIRES.to_owned(), expires.to_owned());
+                secret.metadata.annotations = Some(BTreeMap::from([note]));
+            }
+            assert_eq!(is_fresh(&secret, now), expected, "{expires:?}");
+        };
+        check(None, true);
+        check(Some("2026-06-01T12:30:00Z"), true);
+        check(Some("2026-06-01T12:05:00Z"), false);
+        check(Some("2026-06-01T11:00:00Z"), false);
+        check(Some("soon"), false);
+    }
+}
