@@ -6,6 +6,14 @@ pub const TASK: &str = "axon.io/task";
 pub const TASK_UID: &str = "axon.io/task-uid";
 /// Annotation on Jobs and Pods: which attempt of their Task they are: `1`, `2`, and so on.
 pub const ATTEMPT: &str = "axon.io/attempt";
+/// Annotation on the Lease of a branch: the branch's name.
+pub const BRANCH: &str = "axon.io/branch";
+/// Annotation on Jobs: `true` from the moment on that their Pod may be made. One that is held back
+/// after that was held back by somebody else.
+pub const RELEASED: &str = "axon.io/released";
+/// Values of [`RELEASED`].
+pub const RELEASED_FALSE: &str = "false";
+pub const RELEASED_TRUE: &str = "true";
 /// Label on Tasks and run records: the TaskSpawner that made them. Annotation: its full name.
 pub const TASK_SPAWNER: &str = "axon.io/taskspawner";
 /// Label on declared objects and their run records: the id of the sync they belong to.

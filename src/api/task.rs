@@ -275,6 +275,13 @@ pub struct TaskStatus {
     /// Jobs that were made for this Task so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempts: Option<i32>,
+    /// How many of `attempts` were lost to their node, an eviction or a preemption, and were followed
+    /// by another. They do not count against `retry.limit`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disruptions: Option<i32>,
+    /// The last attempt has ended, and another may start from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_time: Option<Time>,
     /// `Started`, `Complete` and `Failed`. The one that changed last stands last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]

@@ -5,21 +5,33 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
 use kube::ResourceExt;
 
-use super::build;
+use super::branch;
+use super::branch::Turn;
+use super::dependencies;
+use super::dependencies::Unmet;
 use super::needs;
 use super::needs::Checkout;
 use super::needs::Needs;
+use super::news::Ending;
 use super::news::News;
+use super::news::What;
 use super::outcome;
 use super::outcome::Told;
 use super::reason::End;
 use super::reason::Waiting;
-use super::status;
+use super::retry;
+use super::stage::Before;
+use super::stage::Stage;
+use super::stage::job_name;
+use super::stage::stage;
+use super::stop;
+use super::stop::Stop;
 use crate::api::Task;
 use crate::api::labels;
 use crate::controller::Options;
@@ -36,14 +48,19 @@ const MAX_PROBLEMS: usize = 10;
 /// What was seen of a Task's surroundings.
 #[derive(Clone, Debug)]
 pub(super) enum Sight<'a> {
-    /// Nothing was looked at: nothing matters any more.
+    /// Nothing was looked at: nothing matters for now.
     Unneeded,
-    /// No run has begun. `holder` has the name that the Job is to have.
+    /// It has finished. `left` is a Job of it that was never released; `needed` says that another
+    /// Task depends on this one.
+    Finished { left: Option<&'a Job>, needed: bool },
+    /// The next attempt has no Job. `holder` has the name that its Job is to have.
     Before {
         needs: &'a Needs,
         holder: Option<&'a Job>,
     },
-    /// A run has begun.
+    /// The Job of the next attempt was made, and that is not known yet.
+    Made { job: &'a Job },
+    /// An attempt has begun.
     Begun {
         job: Option<&'a Job>,
         pod: Option<&'a Pod>,
@@ -61,8 +78,18 @@ pub(super) enum Step {
     Delete,
     /// Write what is known; look again after a while, if nothing is watched that would tell.
     Report { news: News, again: Option<Duration> },
-    /// Claim the run and the Job's name, as far as they are not claimed, and create the Job.
-    Start(Start),
+    /// Take the branch if need be, claim the run and the Job's name, as far as they are not claimed,
+    /// and create the Job.
+    Start {
+        start: Start,
+        branch: Option<Box<Lease>>,
+    },
+    /// Write that the Job was made, then release it.
+    Adopt { attempt: i32, job: String },
+    /// Let the Job make its Pod.
+    Release { job: String },
+    /// End what runs, or keep it from running.
+    Stop(Stop),
 }
 
 /// What a Job is built from, besides the Task.
@@ -78,65 +105,58 @@ pub(super) struct Start {
     pub(super) attempt: i32,
 }
 
-/// Where a Task stands before anything else is looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// It is being deleted: owner references see to the rest.
-    Deleting,
-    Finished,
-    /// No Job was ever made, as far as the Task knows.
-    Before,
-    /// A Job was made.
-    Begun,
-}
-
-/// Where `task` stands by its own account. `Before` is said only if no Job of this Task was ever
-/// seen: a missing Job is made anew then, and else it is lost.
-pub(super) fn stage(task: &Task) -> Stage {
-    let Some(status) = &task.status else {
-        return if is_deleting(task) {
-            Stage::Deleting
-        } else {
-            Stage::Before
-        };
-    };
-    if is_deleting(task) {
-        return Stage::Deleting;
-    }
-    if status::is_finished(status) {
-        return Stage::Finished;
-    }
-    if status.job_name.is_none() {
-        return Stage::Before;
-    }
-    let waiting = status::condition(status, status::STARTED)
-        .filter(|it| it.status == "False")
-        .and_then(|it| Waiting::parse(&it.reason));
-    match waiting {
-        Some(reason) if reason.is_before_the_job() => Stage::Before,
-        Some(_) | None => Stage::Begun,
-    }
-}
-
-/// Name of the Job of `task`: the one it claimed, else the one it will claim.
-pub(super) fn job_name(task: &Task) -> String {
-    let claimed = task.status.as_ref().and_then(|it| it.job_name.clone());
-    claimed.unwrap_or_else(|| build::job_name(&task.name_any(), 1))
-}
-
 /// What is to be done next for `task`.
 pub(super) fn decide(task: &Task, sight: &Sight, options: &Options, now: Timestamp) -> Step {
-    match (stage(task), sight) {
-        (Stage::Deleting, _) => Step::Rest,
-        (Stage::Finished, _) => expire(task, now),
-        (_, Sight::Before { needs, holder }) => before(task, needs, *holder, options, now),
-        (_, Sight::Begun { job, pod }) => begun(task, *job, *pod, now),
-        // Not looked at, and yet not at its end: look again.
-        (Stage::Before | Stage::Begun, Sight::Unneeded) => Step::Return(RECHECK_MIN),
+    match stage(task) {
+        Stage::Deleting => Step::Rest,
+        Stage::Finished => finished(task, sight, now),
+        Stage::Before(at) => not_begun(task, at, sight, options, now),
+        Stage::Begun(_) => match sight {
+            Sight::Begun { job, pod } => begun(task, *job, *pod, now),
+            // Not looked at, and yet not at its end: look again.
+            Sight::Unneeded
+            | Sight::Finished { .. }
+            | Sight::Before { .. }
+            | Sight::Made { .. } => Step::Return(RECHECK_MIN),
+        },
     }
 }
 
-fn expire(task: &Task, now: Timestamp) -> Step {
+fn finished(task: &Task, sight: &Sight, now: Timestamp) -> Step {
+    match sight {
+        Sight::Finished {
+            left: Some(job), ..
+        } => drop_job(job),
+        Sight::Finished { left: None, needed } => expire(task, *needed, now),
+        Sight::Unneeded | Sight::Before { .. } | Sight::Made { .. } | Sight::Begun { .. } => {
+            Step::Rest
+        }
+    }
+}
+
+/// The next step of a Task whose next attempt has not begun, as far as it knows.
+fn not_begun(task: &Task, at: Before, sight: &Sight, options: &Options, now: Timestamp) -> Step {
+    match sight {
+        Sight::Begun { job, pod } => begun(task, *job, *pod, now),
+        Sight::Made { job } if task.spec.cancelled => drop_job(job),
+        Sight::Made { job } => Step::Adopt {
+            attempt: at.attempt,
+            job: job.name_any(),
+        },
+        Sight::Unneeded | Sight::Finished { .. } | Sight::Before { .. } if task.spec.cancelled => {
+            cancelled(task, at)
+        }
+        Sight::Unneeded | Sight::Finished { .. } => {
+            let early = at.due.filter(|it| *it > now);
+            Step::Return(early.map_or(RECHECK_MIN, |it| until(it, now)))
+        }
+        Sight::Before { needs, holder } => before(task, at, needs, *holder, options, now),
+    }
+}
+
+/// Deletes a Task whose time has passed. One that another depends on is kept: what it left would be
+/// gone with it.
+fn expire(task: &Task, needed: bool, now: Timestamp) -> Step {
     let ttl = task.spec.ttl_seconds_after_finished;
     let ended = task
         .status
@@ -149,51 +169,91 @@ fn expire(task: &Task, now: Timestamp) -> Step {
         .0
         .checked_add(SignedDuration::from_secs(i64::from(ttl)));
     match due {
+        Ok(due) if due <= now && needed => Step::Return(RECHECK_MAX),
         Ok(due) if due <= now => Step::Delete,
         Ok(due) => Step::Return(until(due, now)),
         Err(_) => Step::Rest,
     }
 }
 
+/// The end of a Task that was cancelled while nothing of it ran.
+fn cancelled(task: &Task, before: Before) -> Step {
+    let said = task.status.as_ref().and_then(|it| it.message.clone());
+    let message = match (before.due, said) {
+        (Some(_), Some(said)) => format!("cancelled between two attempts: {said}"),
+        _ => "cancelled before it started".to_owned(),
+    };
+    report(News::ended(End::Cancelled, message))
+}
+
 fn before(
     task: &Task,
+    at: Before,
     needs: &Needs,
     holder: Option<&Job>,
     options: &Options,
     now: Timestamp,
 ) -> Step {
+    let image = match image(task, options) {
+        Ok(image) => image,
+        Err(wrong) => return report(News::ended(End::InvalidSpec, wrong)),
+    };
+    if let Some(way) = &needs.cycle {
+        let wrong = dependencies::cycle_message(way);
+        return report(News::ended(End::InvalidSpec, wrong));
+    }
+    match dependencies::check(&needs.dependencies) {
+        Ok(()) => {}
+        Err(Unmet::Waits(reason, message)) => return wait(task, reason, message, now),
+        Err(Unmet::Ends(reason, message)) => return report(News::ended(reason, message)),
+    }
+    let prompt = match dependencies::prompt(task, &needs.dependencies) {
+        Ok(prompt) => prompt,
+        Err(wrong) => return report(News::ended(End::InvalidSpec, wrong)),
+    };
+    let checkout = match needs::check(task, needs, options.allow_file_urls) {
+        Ok(checkout) => checkout,
+        Err((reason, message)) => return wait(task, reason, message, now),
+    };
+    match holder.map(|it| (it, ownership(it, task))) {
+        None | Some((_, Ownership::Ours)) => {}
+        Some((job, Ownership::Namesake)) => {
+            let name = job.name_any();
+            let message = format!("an earlier Task of this name still has Job \"{name}\"");
+            return wait(task, Waiting::Starting, message, now);
+        }
+        Some((job, Ownership::Foreign)) => return report(name_taken(task, job)),
+    }
+    let branch = match branch::turn(task, needs.branch.as_ref(), now) {
+        Turn::Free => None,
+        Turn::Take(lease) => Some(lease),
+        Turn::Wait(message) => return wait(task, Waiting::ForBranch, message, now),
+    };
+    let start = Start {
+        image,
+        checkout,
+        prompt,
+        dependencies: dependencies::left(&needs.dependencies),
+        attempt: at.attempt,
+    };
+    Step::Start { start, branch }
+}
+
+/// The image that the agent runs in, or everything that is wrong with the spec.
+fn image(task: &Task, options: &Options) -> Result<String, String> {
     let problems = model::task::validate(&task.spec);
     let mut wrong: Vec<String> = problems
         .iter()
         .filter(|it| it.severity == Severity::Error)
         .map(|it| format!("spec{}: {}", it.pointer.replace('/', "."), it.message))
         .collect();
+    wrong.extend(dependencies::prompt_problem(task));
     let chosen = task.spec.image.clone().filter(|it| !it.is_empty());
     let image = chosen.or_else(|| options.images.of(task.spec.agent));
-    let Some(image) = image.filter(|_| wrong.is_empty()) else {
+    image.filter(|_| wrong.is_empty()).ok_or_else(|| {
         wrong.truncate(MAX_PROBLEMS);
-        return report(News::ended(End::InvalidSpec, wrong.join("; ")));
-    };
-    match needs::check(task, needs, options.allow_file_urls) {
-        Err((reason, message)) => wait(task, reason, message, now),
-        Ok(checkout) => match holder.map(|it| (it, ownership(it, task))) {
-            None | Some((_, Ownership::Ours)) => Step::Start(Start {
-                image,
-                checkout,
-                prompt: task.spec.prompt.clone(),
-                dependencies: None,
-                attempt: 1,
-            }),
-            Some((job, Ownership::Namesake)) => {
-                let message = format!(
-                    "an earlier Task of this name still has Job \"{}\"",
-                    job.name_any()
-                );
-                wait(task, Waiting::Starting, message, now)
-            }
-            Some((job, Ownership::Foreign)) => report(name_taken(task, job)),
-        },
-    }
+        wrong.join("; ")
+    })
 }
 
 fn begun(task: &Task, job: Option<&Job>, pod: Option<&Pod>, now: Timestamp) -> Step {
@@ -201,18 +261,92 @@ fn begun(task: &Task, job: Option<&Job>, pod: Option<&Pod>, now: Timestamp) -> S
     let pod = pod.filter(|it| belongs(it, task, job));
     match (job, pod) {
         (_, Some(pod)) => match outcome::of_pod(pod, task.spec.agent.as_str(), now) {
-            Told::News(news) => report(news),
-            Told::Settling(until_then) => Step::Return(until(until_then, now)),
+            Told::Settling(until_then) => match stop::with_pod(task, job, pod) {
+                Some(stop) => Step::Stop(stop),
+                None => Step::Return(until(until_then, now)),
+            },
+            Told::News(news) => told(task, job, pod, *news, now),
         },
-        (Some(job), None) => report(outcome::of_job(job)),
+        (Some(job), None) if is_held_back(job) => {
+            if task.spec.cancelled {
+                drop_job(job)
+            } else {
+                Step::Release {
+                    job: job.name_any(),
+                }
+            }
+        }
+        (Some(job), None) => match outcome::of_job(job) {
+            News {
+                what: What::Ended(ending),
+                ..
+            } => conclude(task, Some(job), None, ending, now),
+            news => match stop::without_pod(task, job) {
+                Some(stop) => Step::Stop(stop),
+                None => report(news),
+            },
+        },
         (None, None) => {
             let message = format!(
                 "Job \"{}\" is gone, and how it ended with it",
                 job_name(task)
             );
-            report(News::ended(End::JobLost, message))
+            conclude(task, None, None, Ending::bare(End::JobLost, message), now)
         }
     }
+}
+
+/// What follows from what the Pod tells.
+fn told(task: &Task, job: Option<&Job>, pod: &Pod, news: News, now: Timestamp) -> Step {
+    let News { what, .. } = &news;
+    match what {
+        What::Ended(ending) => {
+            let ending = ending.clone();
+            conclude(task, job, Some(&news), ending, now)
+        }
+        What::Waiting(..) | What::Made { .. } | What::Running | What::Again(_) => {
+            match stop::with_pod(task, job, pod) {
+                Some(stop) => Step::Stop(stop),
+                None => report(news),
+            }
+        }
+    }
+}
+
+/// The end of an attempt: the end of the Task, unless another attempt follows.
+fn conclude(
+    task: &Task,
+    job: Option<&Job>,
+    from: Option<&News>,
+    ending: Ending,
+    now: Timestamp,
+) -> Step {
+    let ending = stop::as_meant(task, job, ending);
+    let what = match retry::after(task, &ending, now) {
+        // Two Pods of one Task never run side by side.
+        Some(_) if !ending.settled => return Step::Return(RECHECK_MIN),
+        Some(again) => What::Again(again),
+        None => What::Ended(ending),
+    };
+    report(News {
+        pod: from.and_then(|it| it.pod.clone()),
+        started: from.and_then(|it| it.started.clone()),
+        what,
+    })
+}
+
+/// Deletes a Job that is held back, unless somebody did.
+fn drop_job(job: &Job) -> Step {
+    if job.metadata.deletion_timestamp.is_some() {
+        return Step::Return(RECHECK_MIN);
+    }
+    Step::Stop(Stop::job(job))
+}
+
+/// Whether the Job was made and never released.
+pub(super) fn is_held_back(job: &Job) -> bool {
+    let released = job.annotations().get(labels::RELEASED);
+    outcome::is_suspended(job) && released.is_none_or(|it| it != labels::RELEASED_TRUE)
 }
 
 /// News that a foreign Job has the name. This Task has had its turn: what helps is another run, or
@@ -256,23 +390,22 @@ pub(super) fn is_a_task(owner: &OwnerReference) -> bool {
 }
 
 /// Whether the Pod is of our Job; without the Job, whether it is the Pod we knew, or says itself
-/// that it runs this very Task.
+/// that it runs this attempt of this very Task.
 pub(super) fn belongs(pod: &Pod, task: &Task, job: Option<&Job>) -> bool {
     let owner = pod
         .owner_references()
         .iter()
         .find(|it| it.controller == Some(true));
-    let known = task.status.as_ref().and_then(|it| it.pod_name.as_ref());
     if let Some(job) = job {
         return owner.is_some_and(|it| job.metadata.uid.as_ref() == Some(&it.uid));
     }
+    let name = job_name(task);
+    let of_attempt = owner.is_none_or(|it| it.name == name);
+    let known = task.status.as_ref().and_then(|it| it.pod_name.as_ref());
     let says = pod.annotations().get(labels::TASK_UID);
-    (known.is_some() && known == pod.metadata.name.as_ref())
-        || (says.is_some() && says == task.metadata.uid.as_ref())
-}
-
-fn is_deleting(task: &Task) -> bool {
-    task.metadata.deletion_timestamp.is_some()
+    let ours = (known.is_some() && known == pod.metadata.name.as_ref())
+        || (says.is_some() && says == task.metadata.uid.as_ref());
+    of_attempt && ours
 }
 
 fn report(news: News) -> Step {

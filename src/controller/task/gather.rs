@@ -1,49 +1,74 @@
-//! Looks at what surrounds a Task: its Job and Pod in the caches, the rest at the API server.
+//! Looks at what surrounds a Task: its Job, its Pod and other Tasks in the caches, the rest at the
+//! API server. Before an end or a start is read from a cache, the API server is asked.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::Client;
 use kube::ResourceExt;
 use kube::api::ListParams;
+use kube::core::DeserializeGuard;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::reflector::Store;
 
+use super::branch;
+use super::branch::Holder;
 use super::decide;
 use super::decide::Ownership;
-use super::decide::Stage;
+use super::dependencies;
+use super::index::Index;
 use super::needs;
 use super::needs::FoundSecret;
 use super::needs::FoundWorkspace;
 use super::needs::Needs;
 use super::outcome;
+use super::stage;
+use super::stage::Before;
+use super::stage::Stage;
+use super::status;
 use crate::api::Task;
 use crate::api::Workspace;
 use crate::api::labels;
+<<<<<<< HEAD
 use crate::controller::workspace;
+=======
+use crate::api::task::TaskPhase;
+use crate::api::task::TaskStatus;
+>>>>>>> c4d70b5 (controller: attempts, dependencies, branches and cancellation of Tasks)
 use crate::model::names::cut;
 
 /// Workspaces that are listed to say which ones there are.
 const MAX_WORKSPACES: u32 = 20;
 
-/// Where Jobs and Pods are looked up before the API server is asked.
+/// Where Tasks, Jobs and Pods are looked up before the API server is asked.
 #[derive(Clone)]
 pub(super) struct Caches {
+    pub(super) tasks: Store<DeserializeGuard<Task>>,
     pub(super) jobs: Store<Job>,
     pub(super) pods: Store<Pod>,
+    pub(super) index: Arc<Index>,
 }
 
 /// What was found around a Task.
 #[derive(Debug)]
 pub(super) enum Found {
     Unneeded,
+    Finished {
+        left: Option<Arc<Job>>,
+        needed: bool,
+    },
     Before {
-        needs: Needs,
+        needs: Box<Needs>,
         holder: Option<Arc<Job>>,
+    },
+    Made {
+        job: Arc<Job>,
     },
     Begun {
         job: Option<Arc<Job>>,
@@ -55,10 +80,15 @@ impl Found {
     pub(super) fn sight(&self) -> decide::Sight<'_> {
         match self {
             Self::Unneeded => decide::Sight::Unneeded,
+            Self::Finished { left, needed } => decide::Sight::Finished {
+                left: left.as_deref(),
+                needed: *needed,
+            },
             Self::Before { needs, holder } => decide::Sight::Before {
                 needs,
                 holder: holder.as_deref(),
             },
+            Self::Made { job } => decide::Sight::Made { job },
             Self::Begun { job, pod } => decide::Sight::Begun {
                 job: job.as_deref(),
                 pod: pod.as_deref(),
@@ -72,46 +102,89 @@ pub(super) async fn gather(
     client: &Client,
     caches: &Caches,
     task: &Task,
+    now: Timestamp,
 ) -> Result<Found, kube::Error> {
-    let stage = decide::stage(task);
-    if matches!(stage, Stage::Deleting | Stage::Finished) {
-        return Ok(Found::Unneeded);
+    match stage::stage(task) {
+        Stage::Deleting => Ok(Found::Unneeded),
+        Stage::Finished => Ok(Found::Finished {
+            left: cached(&caches.jobs, task, &stage::job_name(task))
+                .filter(|it| is_ours(it, task) && decide::is_held_back(it)),
+            needed: caches.index.is_needed(task),
+        }),
+        Stage::Before(at) => before(client, caches, task, at, now).await,
+        Stage::Begun(_) => begun(client, caches, task).await,
     }
-    let claimed = task.status.as_ref().is_some_and(|it| it.job_name.is_some());
-    let name = decide::job_name(task);
-    let job = match cached(&caches.jobs, task, &name) {
+}
+
+async fn before(
+    client: &Client,
+    caches: &Caches,
+    task: &Task,
+    at: Before,
+    now: Timestamp,
+) -> Result<Found, kube::Error> {
+    let name = stage::job_name(task);
+    let holder = match cached(&caches.jobs, task, &name) {
         // The cache knows Jobs with our label; a foreign one of the name shows only there.
-        None if claimed => jobs(client, task).get_opt(&name).await?.map(Arc::new),
+        None if at.claimed => jobs(client, task).get_opt(&name).await?.map(Arc::new),
         found => found,
     };
-    let ours = job
-        .as_deref()
-        .is_some_and(|it| decide::ownership(it, task) == Ownership::Ours);
-    if ours || stage == Stage::Begun {
-        let pod = pod(client, caches, task, job.as_deref()).await?;
-        return Ok(Found::Begun { job, pod });
+    if let Some(job) = holder.clone().filter(|it| is_ours(it, task)) {
+        return Ok(Found::Made { job });
     }
-    if claimed && let Some(pod) = pod(client, caches, task, None).await? {
+    if at.claimed
+        && let Some(pod) = pod(client, caches, task, None).await?
+    {
         // A Job was made, has run, and is gone: another would run the Task again.
         return Ok(Found::Begun {
             job: None,
             pod: Some(pod),
         });
     }
+    let is_early = at.due.is_some_and(|it| it > now);
+    if is_early || task.spec.cancelled {
+        return Ok(Found::Unneeded);
+    }
     Ok(Found::Before {
-        needs: needs(client, task).await?,
-        holder: job,
+        needs: Box::new(needs(client, caches, task).await?),
+        holder,
     })
 }
 
-/// What `task` needs before it can start.
-async fn needs(client: &Client, task: &Task) -> Result<Needs, kube::Error> {
-    let namespace = task.namespace().unwrap_or_default();
-    let workspace = match &task.spec.workspace_ref {
-        Some(reference) => workspace(client, &namespace, &reference.name).await?,
-        None => FoundWorkspace::NotAsked,
+async fn begun(client: &Client, caches: &Caches, task: &Task) -> Result<Found, kube::Error> {
+    let name = stage::job_name(task);
+    let job = match cached(&caches.jobs, task, &name) {
+        // One that the cache shows as held back may have been released since.
+        Some(job) if !decide::is_held_back(&job) => Some(job),
+        Some(_) | None => jobs(client, task).get_opt(&name).await?.map(Arc::new),
     };
-    let found = match &workspace {
+    let job = job.filter(|it| is_ours(it, task));
+    let pod = pod(client, caches, task, job.as_deref()).await?;
+    Ok(Found::Begun { job, pod })
+}
+
+fn is_ours(job: &Job, task: &Task) -> bool {
+    decide::ownership(job, task) == Ownership::Ours
+}
+
+/// What `task` needs before it can start.
+async fn needs(client: &Client, caches: &Caches, task: &Task) -> Result<Needs, kube::Error> {
+    let namespace = task.namespace().unwrap_or_default();
+    let (dependencies, cycle) = dependencies(client, caches, task).await?;
+    let mut needs = Needs {
+        dependencies,
+        cycle,
+        workspace: FoundWorkspace::NotAsked,
+        secrets: Vec::new(),
+        branch: None,
+    };
+    if dependencies::check(&needs.dependencies).is_err() {
+        return Ok(needs);
+    }
+    if let Some(reference) = &task.spec.workspace_ref {
+        needs.workspace = workspace(client, &namespace, &reference.name).await?;
+    }
+    let found = match &needs.workspace {
         FoundWorkspace::Found(workspace) => Some(&**workspace),
         FoundWorkspace::NotAsked | FoundWorkspace::Missing { .. } => None,
     };
@@ -128,6 +201,7 @@ async fn needs(client: &Client, task: &Task) -> Result<Needs, kube::Error> {
         });
         seen.push(FoundSecret { wanted, keys });
     }
+<<<<<<< HEAD
     if let Some(workspace) = found {
         let git = workspace::git_keys(client, workspace).await?;
         seen.extend(git.into_iter().map(needs::of_workspace));
@@ -135,6 +209,120 @@ async fn needs(client: &Client, task: &Task) -> Result<Needs, kube::Error> {
     Ok(Needs {
         workspace,
         secrets: seen,
+=======
+    needs.secrets = seen;
+    needs.branch = branch(client, caches, task).await?;
+    Ok(needs)
+}
+
+/// The Tasks that `task` depends on, and the cycle that it is on. An end that the cache shows is read
+/// again: a Task of that name may have been made anew since.
+async fn dependencies(
+    client: &Client,
+    caches: &Caches,
+    task: &Task,
+) -> Result<(Vec<dependencies::Found>, Option<Vec<String>>), kube::Error> {
+    let mut found: Vec<dependencies::Found> = Vec::new();
+    for name in &task.spec.depends_on {
+        let status = cached(&caches.tasks, task, name).map(|it| status_of(&it));
+        let name = name.clone();
+        found.push(dependencies::Found { name, status });
+    }
+    let phase = |it: &dependencies::Found| it.status.as_ref().and_then(|it| it.phase);
+    let all_done = found
+        .iter()
+        .all(|it| it.status.as_ref().is_some_and(status::is_finished));
+    let some_failed = found.iter().any(|it| phase(it) == Some(TaskPhase::Failed));
+    let cycle = if found
+        .iter()
+        .all(|it| phase(it) == Some(TaskPhase::Succeeded))
+    {
+        None
+    } else {
+        dependencies::cycle(&task.name_any(), |name| edges(caches, task, name))
+    };
+    if all_done || some_failed {
+        let tasks = tasks(client, task);
+        for one in &mut found {
+            let finished = one.status.as_ref().is_some_and(status::is_finished);
+            if finished {
+                let live = tasks.get_opt(&one.name).await?;
+                one.status = live.map(|it| it.status.unwrap_or_default());
+            }
+        }
+    }
+    Ok((found, cycle))
+}
+
+/// What a Task of the namespace of `task` depends on; nothing if it has succeeded or is not there.
+fn edges(caches: &Caches, task: &Task, name: &str) -> Option<Vec<String>> {
+    if name == task.name_any() {
+        return Some(task.spec.depends_on.clone());
+    }
+    let other = cached(&caches.tasks, task, name)?;
+    let other = other.0.as_ref().ok()?;
+    let phase = other.status.as_ref().and_then(|it| it.phase);
+    (phase != Some(TaskPhase::Succeeded)).then(|| other.spec.depends_on.clone())
+}
+
+/// One that cannot be read is there, and has not ended.
+fn status_of(task: &DeserializeGuard<Task>) -> TaskStatus {
+    let status = task.0.as_ref().ok().and_then(|it| it.status.clone());
+    status.unwrap_or_default()
+}
+
+/// The branch that `task` asks for, and who has it: by the API server, never by a cache.
+async fn branch(
+    client: &Client,
+    caches: &Caches,
+    task: &Task,
+) -> Result<Option<branch::Found>, kube::Error> {
+    let Some(name) = branch::lease_name(task) else {
+        return Ok(None);
+    };
+    let namespace = task.namespace().unwrap_or_default();
+    let leases: Api<Lease> = Api::namespaced(client.clone(), &namespace);
+    let lease = leases.get_opt(&name).await?;
+    let holder = match lease.as_ref().and_then(branch::holder) {
+        None => Holder::Nobody,
+        Some((_, uid)) if Some(&uid) == task.metadata.uid.as_ref() => Holder::Us,
+        Some((name, uid)) => holder(client, task, name, &uid).await?,
+    };
+    Ok(Some(branch::Found {
+        lease,
+        holder,
+        ahead: caches.index.ahead(task),
+    }))
+}
+
+/// Whether the Task that holds a Lease still needs it.
+async fn holder(
+    client: &Client,
+    task: &Task,
+    name: String,
+    uid: &str,
+) -> Result<Holder, kube::Error> {
+    let found = get(&tasks(client, task), &name).await?;
+    if let Some(found) = found.filter(|it| it.uid().as_deref() == Some(uid)) {
+        let finished = found.status.as_ref().is_some_and(status::is_finished);
+        return Ok(if finished {
+            Holder::Nobody
+        } else {
+            Holder::Task(name)
+        });
+    }
+    // The Task is gone; what it ran may take its time to end.
+    let runs = list_pods(client, task, &name).await?.into_iter().any(|it| {
+        let of = it.annotations().get(labels::TASK_UID).map(String::as_str);
+        // No node takes a Pod that is being deleted.
+        let never = it.metadata.deletion_timestamp.is_some() && !outcome::is_bound(&it);
+        of == Some(uid) && !outcome::is_terminal(&it) && !never
+    });
+    Ok(if runs {
+        Holder::Task(name)
+    } else {
+        Holder::Nobody
+>>>>>>> c4d70b5 (controller: attempts, dependencies, branches and cancellation of Tasks)
     })
 }
 
@@ -166,7 +354,7 @@ where
     api.get_opt(name).await
 }
 
-/// The Pod of the Task. The cache may lag behind: before an end is read from a Pod's absence, or
+/// The Pod of the attempt. The cache may lag behind: before an end is read from a Pod's absence, or
 /// from a Job that has ended while its Pod seems to go on, the API server is asked.
 async fn pod(
     client: &Client,
@@ -183,18 +371,25 @@ async fn pod(
     if !may_lag {
         return Ok(found);
     }
-    let pods: Api<Pod> = Api::namespaced(client.clone(), &task.namespace().unwrap_or_default());
-    let label = format!("{}={}", labels::TASK, cut(&task.name_any()));
-    let listed = pods.list(&ListParams::default().labels(&label)).await?;
+    let listed = list_pods(client, task, &task.name_any()).await?;
     Ok(listed
         .into_iter()
         .find(|it| decide::belongs(it, task, job))
         .map(Arc::new))
 }
 
+/// The Pods of a Task of this name, whichever attempt or Task they are of.
+async fn list_pods(client: &Client, task: &Task, name: &str) -> Result<Vec<Pod>, kube::Error> {
+    let pods: Api<Pod> = Api::namespaced(client.clone(), &task.namespace().unwrap_or_default());
+    let label = format!("{}={}", labels::TASK, cut(name));
+    let listed = pods.list(&ListParams::default().labels(&label)).await?;
+    Ok(listed.items)
+}
+
 fn cached_pod(pods: &Store<Pod>, task: &Task, job: Option<&Job>) -> Option<Arc<Pod>> {
     let known = task.status.as_ref().and_then(|it| it.pod_name.as_deref());
-    if let Some(pod) = known.and_then(|name| cached(pods, task, name)) {
+    let known = known.and_then(|name| cached(pods, task, name));
+    if let Some(pod) = known.filter(|it| decide::belongs(it, task, job)) {
         return Some(pod);
     }
     pods.find(|it| it.namespace() == task.namespace() && decide::belongs(it, task, job))
@@ -209,5 +404,9 @@ where
 }
 
 fn jobs(client: &Client, task: &Task) -> Api<Job> {
+    Api::namespaced(client.clone(), &task.namespace().unwrap_or_default())
+}
+
+fn tasks(client: &Client, task: &Task) -> Api<Task> {
     Api::namespaced(client.clone(), &task.namespace().unwrap_or_default())
 }

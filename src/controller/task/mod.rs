@@ -1,14 +1,18 @@
-//! The Task controller: one Task, one Job, one Pod, one run.
+//! The Task controller: one attempt of a Task, one Job, one Pod, one run.
 //!
-//! `reconcile` tells the story: `gather` looks, `decide` (pure) says what is next, `start` and
+//! `reconcile` tells the story: `gather` looks, `decide` (pure) says what is next, `start`, `act` and
 //! `status` do it. A finished Task is left as it is until its time to live has passed.
 
+mod act;
 mod backoff;
+mod branch;
 mod build;
 mod decide;
+mod dependencies;
 #[cfg(test)]
 mod fixture;
 mod gather;
+mod index;
 mod needs;
 mod news;
 mod notices;
@@ -16,8 +20,11 @@ mod outcome;
 mod reason;
 mod reconcile;
 mod record;
+mod retry;
+mod stage;
 mod start;
 mod status;
+mod stop;
 mod watch;
 
 use std::sync::Arc;
@@ -34,6 +41,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::backoff::Backoff;
 use self::gather::Caches;
+use self::index::Index;
 use self::reconcile::Context;
 use self::reconcile::Error;
 use super::network_policy::Policies;
@@ -48,23 +56,25 @@ const CONCURRENCY: u16 = 32;
 
 /// Runs the Task controller until `stop` is cancelled and what was under way has ended.
 pub(super) async fn run(client: Client, options: &Options, stop: CancellationToken) {
+    let index = Arc::new(Index::default());
+    let (known, task_events) = watch::tasks(options.scope(&client), index.clone());
     let (jobs, job_events) = watch::jobs(options.scope(&client));
     let (pods, pod_events) = watch::pods(options.scope(&client));
     let context = Arc::new(Context {
         client: client.clone(),
-        caches: Caches { jobs, pods },
+        caches: Caches {
+            tasks: known.clone(),
+            jobs,
+            pods,
+            index: index.clone(),
+        },
         options: options.clone(),
         backoff: Backoff::default(),
         policies: Policies::new(client.clone()),
     });
-    let tasks = Controller::new(
-        options.scope::<DeserializeGuard<Task>>(&client),
-        watcher::Config::default(),
-    );
-    let known = tasks.store();
-    let (cleaned, store) = (context.clone(), tasks.store());
+    let (cleaned, store) = (context.clone(), known.clone());
     let done = stop.clone();
-    tasks
+    Controller::for_stream(task_events, known.clone())
         .with_config(controller::Config::default().concurrency(CONCURRENCY))
         .watches_stream(job_events, |job| watch::owner(&job))
         .watches_stream(pod_events, |pod| watch::labelled(&pod))
@@ -73,6 +83,7 @@ pub(super) async fn run(client: Client, options: &Options, stop: CancellationTok
             watcher::Config::default(),
             move |workspace| watch::users(&known, &workspace),
         )
+        .reconcile_on(index.woken())
         .graceful_shutdown_on(async move { done.cancelled().await })
         .run(reconcile::reconcile, retry, context)
         .for_each(|result| {

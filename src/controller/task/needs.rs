@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use super::branch;
+use super::dependencies;
 use super::reason::Waiting;
 use crate::api::Task;
 use crate::api::Workspace;
@@ -23,8 +25,13 @@ const MAX_LISTED: usize = 10;
 /// What was found of what a Task needs.
 #[derive(Clone, Debug)]
 pub(super) struct Needs {
+    pub(super) dependencies: Vec<dependencies::Found>,
+    /// The way from the Task over its dependencies back to itself.
+    pub(super) cycle: Option<Vec<String>>,
     pub(super) workspace: FoundWorkspace,
     pub(super) secrets: Vec<FoundSecret>,
+    /// The branch, if it asks for one that is shared.
+    pub(super) branch: Option<branch::Found>,
 }
 
 #[derive(Clone, Debug)]

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::reason::End;
 use super::reason::Waiting;
+use crate::api::task::Usage;
 
 /// What is to be said about a Task that has not finished.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,18 +23,43 @@ pub(super) struct News {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum What {
     Waiting(Waiting, String),
+    /// The Job of this attempt was made; it is released after this is written.
+    Made {
+        attempt: i32,
+        job: String,
+    },
     Running,
+    /// The attempt has ended, and another will follow.
+    Again(Again),
     Ended(Ending),
 }
 
-/// How a Task ended and what it left.
+/// The attempt that follows one that has ended.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Again {
+    /// Not before then.
+    pub(super) at: Timestamp,
+    /// How the last one ended, and when the next one starts.
+    pub(super) message: String,
+    /// Whether the last one was lost by no fault of its own.
+    pub(super) disrupted: bool,
+    /// What the last one used.
+    pub(super) usage: Option<Usage>,
+}
+
+/// How an attempt ended and what it left.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Ending {
     pub(super) reason: End,
     pub(super) message: String,
     pub(super) outputs: Vec<String>,
     pub(super) results: BTreeMap<String, String>,
+    pub(super) usage: Option<Usage>,
     pub(super) exit_code: Option<i32>,
+    /// Whether the agent began, or may have.
+    pub(super) begun: bool,
+    /// Whether nothing of the Pod runs any more.
+    pub(super) settled: bool,
     /// When the container ended, where one did.
     pub(super) finished: Option<Time>,
 }
@@ -45,7 +72,10 @@ impl Ending {
             message: message.into(),
             outputs: Vec::new(),
             results: BTreeMap::new(),
+            usage: None,
             exit_code: None,
+            begun: false,
+            settled: true,
             finished: None,
         }
     }

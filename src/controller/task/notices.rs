@@ -15,7 +15,7 @@ pub(super) fn of(before: &TaskStatus, after: &TaskStatus) -> Vec<Notice> {
     changed
         .map(|it| {
             let failed = it.type_ == status::FAILED && it.status == "True";
-            let stuck = Waiting::parse(&it.reason).is_some_and(Waiting::needs_a_person);
+            let stuck = Waiting::parse(&it.reason).is_some_and(is_trouble);
             Notice {
                 level: if failed || stuck {
                     Level::Warning
@@ -27,6 +27,11 @@ pub(super) fn of(before: &TaskStatus, after: &TaskStatus) -> Vec<Notice> {
             }
         })
         .collect()
+}
+
+/// Whether a wait is worth a warning.
+fn is_trouble(reason: Waiting) -> bool {
+    reason.needs_a_person() || reason == Waiting::ForRetry
 }
 
 /// Says which variables of the user's lost against built-in ones.

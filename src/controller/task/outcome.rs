@@ -1,5 +1,6 @@
 //! What a Job and its Pod tell about the run: pure reading, no decision.
 
+use axon_helper::report;
 use axon_helper::report::Report;
 use jiff::SignedDuration;
 use jiff::Timestamp;
@@ -8,6 +9,7 @@ use k8s_openapi::api::core::v1::ContainerState;
 use k8s_openapi::api::core::v1::ContainerStateTerminated;
 use k8s_openapi::api::core::v1::ContainerStatus;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::PodCondition;
 use k8s_openapi::api::core::v1::PodStatus;
 
 use super::build::CHECKOUT;
@@ -16,16 +18,21 @@ use super::news::News;
 use super::news::What;
 use super::reason::End;
 use super::reason::Waiting;
+use crate::api::task::Usage;
 
 /// How long after the agent's container failed its Pod may take to say why (a deadline, an
 /// eviction): the kubelet reports the container first.
 const SETTLE: SignedDuration = SignedDuration::from_secs(10);
 
+/// How long a Pod may start, and check out, before that is worth a write: most are quicker.
+const PASSING: SignedDuration = SignedDuration::from_secs(2);
+
 /// What a Pod tells.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Told {
-    News(News),
-    /// The agent's container has failed, the Pod has not said why: ask again then.
+    News(Box<News>),
+    /// Nothing yet: ask again then. The agent's container has failed and the Pod has not said why, or
+    /// it has only just begun to start.
     Settling(Timestamp),
 }
 
@@ -33,13 +40,16 @@ pub(super) enum Told {
 pub(super) fn of_pod(pod: &Pod, agent: &str, now: Timestamp) -> Told {
     let name = pod.metadata.name.clone().unwrap_or_default();
     let empty = PodStatus::default();
-    let view = View::of(&name, pod.status.as_ref().unwrap_or(&empty), agent);
+    let view = View {
+        removed: removed(pod),
+        ..View::of(&name, pod.status.as_ref().unwrap_or(&empty), agent)
+    };
     let news = |what| {
-        Told::News(News {
+        Told::News(Box::new(News {
             pod: Some(name.clone()),
             started: view.started(),
             what,
-        })
+        }))
     };
     if view.is_terminal() {
         return news(What::Ended(view.ending()));
@@ -47,7 +57,7 @@ pub(super) fn of_pod(pod: &Pod, agent: &str, now: Timestamp) -> Told {
     if let Some(ended) = view.ended_container() {
         let done = ended.exit_code == 0;
         let at = ended.finished_at.as_ref().map_or(now, |it| it.0);
-        let settled = at.checked_add(SETTLE).unwrap_or(Timestamp::MAX);
+        let settled = after(at, SETTLE);
         if done || settled <= now {
             return news(What::Ended(view.ending()));
         }
@@ -57,7 +67,10 @@ pub(super) fn of_pod(pod: &Pod, agent: &str, now: Timestamp) -> Told {
         return news(What::Running);
     }
     let (reason, message) = view.waiting();
-    news(What::Waiting(reason, message))
+    match view.passing(pod, reason) {
+        Some(passed) if passed > now => Told::Settling(passed.min(after(now, PASSING))),
+        Some(_) | None => news(What::Waiting(reason, message)),
+    }
 }
 
 /// What a Job tells whose Pod is not there.
@@ -77,7 +90,8 @@ pub(super) fn of_job(job: &Job) -> News {
         return News::ended(End::Succeeded, message);
     }
     let Some(failed) = holds("Failed") else {
-        return no_pod_yet(name);
+        let message = format!("Job \"{name}\" has no Pod yet");
+        return News::waiting(Waiting::PodPending, message);
     };
     let why = failed.message.as_deref().unwrap_or_default();
     let (reason, what) = match failed.reason.as_deref() {
@@ -85,13 +99,12 @@ pub(super) fn of_job(job: &Job) -> News {
         Some("PodFailurePolicy") => (End::Evicted, "was disrupted"),
         Some(_) | None => (End::JobLost, "failed, and its Pod is gone"),
     };
-    News::ended(reason, format!("Job \"{name}\" {what}: {why}"))
-}
-
-/// News that the Job is there and its Pod is not.
-pub(super) fn no_pod_yet(job: &str) -> News {
-    let message = format!("Job \"{job}\" has no Pod yet");
-    News::waiting(Waiting::PodPending, message)
+    What::Ended(Ending {
+        // Nobody can tell any more.
+        begun: true,
+        ..Ending::bare(reason, format!("Job \"{name}\" {what}: {why}"))
+    })
+    .into()
 }
 
 /// Whether the Job has ended.
@@ -102,6 +115,31 @@ pub(super) fn is_over(job: &Job) -> bool {
         .unwrap_or_default()
         .iter()
         .any(|it| ended(&it.type_) && it.status == "True")
+}
+
+/// Whether the Job is held back: it makes no Pod.
+pub(super) fn is_suspended(job: &Job) -> bool {
+    job.spec.as_ref().and_then(|it| it.suspend) == Some(true)
+}
+
+/// Whether a node has taken the Pod: from then on only its kubelet ends it in order.
+pub(super) fn is_bound(pod: &Pod) -> bool {
+    let node = pod.spec.as_ref().and_then(|it| it.node_name.as_ref());
+    let conditions = pod.status.as_ref().and_then(|it| it.conditions.as_deref());
+    let scheduled = |it: &PodCondition| it.type_ == "PodScheduled" && it.status == "True";
+    node.is_some() || conditions.unwrap_or_default().iter().any(scheduled)
+}
+
+fn after(time: Timestamp, wait: SignedDuration) -> Timestamp {
+    time.checked_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+/// When somebody asked for the Pod to be deleted.
+fn removed(pod: &Pod) -> Option<Timestamp> {
+    let gone = pod.metadata.deletion_timestamp.as_ref()?.0;
+    let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or(0);
+    let asked = gone.checked_sub(SignedDuration::from_secs(grace));
+    Some(asked.unwrap_or(gone))
 }
 
 /// Whether the Pod has ended.
@@ -118,6 +156,8 @@ struct View<'a> {
     agent_name: &'a str,
     agent: Option<&'a ContainerState>,
     checkout: Option<&'a ContainerState>,
+    /// When somebody asked for the Pod to be deleted.
+    removed: Option<Timestamp>,
 }
 
 impl<'a> View<'a> {
@@ -128,6 +168,7 @@ impl<'a> View<'a> {
             agent_name,
             agent: state(status.container_statuses.as_deref(), agent_name),
             checkout: state(status.init_container_statuses.as_deref(), CHECKOUT),
+            removed: None,
         }
     }
 
@@ -202,10 +243,31 @@ impl<'a> View<'a> {
         (Waiting::PodPending, format!("Pod \"{pod}\" is starting"))
     }
 
+    /// Until when a wait is nothing to speak of.
+    fn passing(&self, pod: &Pod, reason: Waiting) -> Option<Timestamp> {
+        let since = match reason {
+            Waiting::Cloning => self.checkout?.running.as_ref()?.started_at.as_ref(),
+            Waiting::PodPending => pod.metadata.creation_timestamp.as_ref(),
+            Waiting::Unschedulable
+            | Waiting::ImagePullFailed
+            | Waiting::Starting
+            | Waiting::JobRefused
+            | Waiting::ForDependency
+            | Waiting::ForBranch
+            | Waiting::ForRetry
+            | Waiting::WorkspaceNotFound
+            | Waiting::WorkspaceInvalid
+            | Waiting::SecretNotFound
+            | Waiting::SecretKeyMissing => None,
+        };
+        since.map(|it| after(it.0, PASSING))
+    }
+
     fn ending(&self) -> Ending {
-        let report = self.ended_container().and_then(report);
+        let report = self.ended_container().and_then(read_report);
         let (reason, message) = self.verdict(report.as_ref());
         let ended = self.ended_container();
+        let usage = report.as_ref().and_then(|it| it.usage).map(usage);
         let report = report.unwrap_or_default();
         let code = self.agent_end().map(|it| it.exit_code);
         Ending {
@@ -213,9 +275,42 @@ impl<'a> View<'a> {
             message,
             outputs: report.outputs,
             results: report.results,
+            usage,
             exit_code: report.exit_code.or(code),
+            begun: self.may_have_begun(),
+            settled: self.is_terminal(),
             finished: ended.and_then(|it| it.finished_at.clone()),
         }
+    }
+
+    /// Whether the agent began. Where the last word is not its kubelet's, nobody can say that it did
+    /// not: a node that is cut off goes on.
+    fn may_have_begun(&self) -> bool {
+        let unknown = self
+            .agent_end()
+            .is_some_and(|it| it.reason.as_deref() == Some("ContainerStatusUnknown"));
+        let unheard = self.was_scheduled() && !self.kubelet_told();
+        self.started().is_some() || self.agent_runs() || unknown || unheard
+    }
+
+    fn was_scheduled(&self) -> bool {
+        self.condition("PodScheduled").is_some()
+    }
+
+    /// Whether what the Pod says of its end comes from the kubelet that ran it.
+    fn kubelet_told(&self) -> bool {
+        match self.condition("DisruptionTarget") {
+            Some(it) => it.reason.as_deref() != Some("DeletionByPodGC"),
+            None => self.status.reason.is_some() || self.ended_container().is_some(),
+        }
+    }
+
+    /// The condition, if it holds.
+    fn condition(&self, kind: &str) -> Option<&'a PodCondition> {
+        let conditions = self.status.conditions.as_deref().unwrap_or_default();
+        conditions
+            .iter()
+            .find(|it| it.type_ == kind && it.status == "True")
     }
 
     /// Why it ended, the outermost cause first: what ended the Pod, then what ended a container.
@@ -270,6 +365,15 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Whether somebody deleted the Pod before its container had ended.
+    fn was_removed(&self) -> bool {
+        let Some(asked) = self.removed else {
+            return false;
+        };
+        let ended = self.ended_container().and_then(|it| it.finished_at.clone());
+        ended.is_none_or(|it| it.0 >= asked)
+    }
+
     fn agent_succeeded(&self, report: Option<&Report>) -> bool {
         self.status.phase.as_deref() != Some("Failed")
             && self.agent_end().is_some_and(|it| it.exit_code == 0)
@@ -294,10 +398,10 @@ impl<'a> View<'a> {
             }
             None => {}
         }
-        let conditions = self.status.conditions.as_deref().unwrap_or_default();
-        let disrupted = conditions
-            .iter()
-            .find(|it| it.type_ == "DisruptionTarget" && it.status == "True")?;
+        let Some(disrupted) = self.condition("DisruptionTarget") else {
+            let message = format!("Pod \"{pod}\" was deleted while it was in use");
+            return self.was_removed().then_some((End::Evicted, message));
+        };
         let why = disrupted.message.as_deref().unwrap_or_default();
         let reason = match disrupted.reason.as_deref() {
             Some("DeletionByTaintManager" | "DeletionByPodGC") => End::NodeLost,
@@ -311,7 +415,7 @@ fn state<'a>(of: Option<&'a [ContainerStatus]>, name: &str) -> Option<&'a Contai
     of?.iter().find(|it| it.name == name)?.state.as_ref()
 }
 
-fn report(ended: &ContainerStateTerminated) -> Option<Report> {
+fn read_report(ended: &ContainerStateTerminated) -> Option<Report> {
     Report::parse(ended.message.as_deref()?.as_bytes())
 }
 
@@ -327,6 +431,18 @@ fn last_words(report: Option<&Report>, ended: Option<&ContainerStateTerminated>)
     match said.map(str::trim).filter(|it| !it.is_empty()) {
         Some(said) => format!(": {said}"),
         None => String::new(),
+    }
+}
+
+fn usage(told: report::Usage) -> Usage {
+    let count = |it: u64| i64::try_from(it).ok();
+    Usage {
+        cost_usd: told.cost_usd,
+        estimated: told.estimated,
+        input_tokens: count(told.input_tokens),
+        cached_input_tokens: count(told.cached_input_tokens),
+        output_tokens: count(told.output_tokens),
+        turns: Some(told.turns.into()),
     }
 }
 

@@ -3,6 +3,12 @@
 /// What a Task that has not ended waits for: reasons of the condition `Started` while it is false.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Waiting {
+    /// For Tasks that it depends on.
+    ForDependency,
+    /// Another Task works on the same branch of the same Workspace.
+    ForBranch,
+    /// The last attempt has failed; the next one is not due yet.
+    ForRetry,
     WorkspaceNotFound,
     /// Ours: the Workspace is there, and cannot be used as it is.
     WorkspaceInvalid,
@@ -26,7 +32,10 @@ pub fn waits_for_a_person(reason: &str) -> bool {
 }
 
 impl Waiting {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 13] = [
+        Self::ForDependency,
+        Self::ForBranch,
+        Self::ForRetry,
         Self::WorkspaceNotFound,
         Self::WorkspaceInvalid,
         Self::SecretNotFound,
@@ -41,6 +50,9 @@ impl Waiting {
 
     pub(super) fn as_str(self) -> &'static str {
         match self {
+            Self::ForDependency => "WaitingForDependency",
+            Self::ForBranch => "WaitingForBranch",
+            Self::ForRetry => "WaitingForRetry",
             Self::WorkspaceNotFound => "WorkspaceNotFound",
             Self::WorkspaceInvalid => "WorkspaceInvalid",
             Self::SecretNotFound => "SecretNotFound",
@@ -58,11 +70,13 @@ impl Waiting {
         Self::ALL.into_iter().find(|it| it.as_str() == text)
     }
 
-    /// Whether a Task that waits for this may still have no Job. The answer decides whether a
-    /// missing Job is made or mourned.
+    /// Whether a Task that waits for this may still have no Job.
     pub(super) fn is_before_the_job(self) -> bool {
         match self {
-            Self::WorkspaceNotFound
+            Self::ForDependency
+            | Self::ForBranch
+            | Self::ForRetry
+            | Self::WorkspaceNotFound
             | Self::WorkspaceInvalid
             | Self::SecretNotFound
             | Self::SecretKeyMissing
@@ -82,7 +96,12 @@ impl Waiting {
             | Self::JobRefused
             | Self::Unschedulable
             | Self::ImagePullFailed => true,
-            Self::Starting | Self::PodPending | Self::Cloning => false,
+            Self::ForDependency
+            | Self::ForBranch
+            | Self::ForRetry
+            | Self::Starting
+            | Self::PodPending
+            | Self::Cloning => false,
         }
     }
 }
@@ -102,6 +121,9 @@ pub(super) enum End {
     InvalidSpec,
     AlreadyRan,
     NameTaken,
+    /// A Task that it depends on has failed.
+    DependencyFailed,
+    Cancelled,
 }
 
 impl End {
@@ -118,6 +140,8 @@ impl End {
             Self::InvalidSpec => "InvalidSpec",
             Self::AlreadyRan => "AlreadyRan",
             Self::NameTaken => "NameTaken",
+            Self::DependencyFailed => "DependencyFailed",
+            Self::Cancelled => "Cancelled",
         }
     }
 }

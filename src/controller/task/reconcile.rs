@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::Client;
@@ -15,6 +17,7 @@ use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 
+use super::act;
 use super::backoff::Backoff;
 use super::decide;
 use super::decide::Step;
@@ -40,6 +43,9 @@ use crate::model::run::Outcome;
 /// sooner as a rule.
 const OUTDATED: Duration = Duration::from_secs(1);
 
+/// How soon to look again at what was told to stop, should no watch tell.
+const STOPPING: Duration = Duration::from_secs(5);
+
 /// What reconciling a Task needs.
 pub(super) struct Context {
     pub(super) client: Client,
@@ -56,6 +62,8 @@ pub(super) enum Error {
     Gather(#[source] kube::Error),
     #[error("cannot start the run")]
     Start(#[source] kube::Error),
+    #[error("cannot stop the run")]
+    Stop(#[source] kube::Error),
     #[error("cannot write how the run ended into its record")]
     Record(#[source] kube::Error),
     #[error("cannot write the Task's status")]
@@ -69,6 +77,7 @@ impl Error {
     pub(super) fn is_conflict(&self) -> bool {
         let (Self::Gather(cause)
         | Self::Start(cause)
+        | Self::Stop(cause)
         | Self::Record(cause)
         | Self::Status(cause)
         | Self::Delete(cause)) = self;
@@ -91,11 +100,11 @@ pub(super) async fn reconcile(
         }
     };
     let now = clock::now();
-    let found = gather::gather(&context.client, &context.caches, task)
+    let found = gather::gather(&context.client, &context.caches, task, now)
         .await
         .map_err(Error::Gather)?;
-    let step = decide::decide(task, &found.sight(), &context.options, now);
-    let action = match step {
+    let next = decide::decide(task, &found.sight(), &context.options, now);
+    let action = match next {
         Step::Rest => Action::await_change(),
         Step::Return(after) => Action::requeue(after),
         Step::Delete => delete(&context, task).await?,
@@ -103,7 +112,21 @@ pub(super) async fn reconcile(
             report(&context, task, &news, now).await?;
             again.map_or_else(Action::await_change, Action::requeue)
         }
-        Step::Start(plan) => begin(&context, task, &plan, now).await?,
+        Step::Start { start, branch } => {
+            Box::pin(begin(&context, task, &start, branch.as_deref(), now)).await?
+        }
+        Step::Adopt { attempt, job } => adopt(&context, task, attempt, job, now).await?,
+        Step::Release { job } => release(&context, task, &job).await?,
+        Step::Stop(stop) => {
+            act::stop(
+                &context.client,
+                &task.namespace().unwrap_or_default(),
+                &stop,
+            )
+            .await
+            .map_err(Error::Stop)?;
+            Action::requeue(STOPPING)
+        }
     };
     context.backoff.succeeded(&key);
     Ok(action)
@@ -113,26 +136,26 @@ async fn begin(
     context: &Context,
     task: &Task,
     plan: &decide::Start,
+    branch: Option<&Lease>,
     now: Timestamp,
 ) -> Result<Action, Error> {
     let images = &context.options.images;
     let namespace = task.namespace().unwrap_or_default();
     context.policies.ensure(&namespace).await;
-    let started = start::start(&context.client, task, plan, images, now)
-        .await
-        .map_err(Error::Start)?;
-    match started {
-        Started::Yes {
-            task: now_is,
-            news,
+    let started = start::start(&context.client, task, plan, branch, images, now);
+    let outcome = Box::pin(started).await.map_err(Error::Start)?;
+    match outcome {
+        Started::Made {
+            task: locked,
+            job,
             overridden,
         } => {
-            tell(context, task, &now_is, now).await;
-            report(context, &now_is, &news, now).await?;
+            tell(context, task, &locked, now).await;
+            let action = adopt(context, &locked, plan.attempt, job, now).await?;
             if let Some(notice) = notices::overridden(&overridden) {
                 publish(context, task, &notice, "", now).await;
             }
-            Ok(Action::await_change())
+            Ok(action)
         }
         Started::Outdated => Ok(Action::requeue(OUTDATED)),
         Started::No { task, news } => {
@@ -140,6 +163,32 @@ async fn begin(
             Ok(Action::requeue(decide::recheck(&task, now)))
         }
     }
+}
+
+/// Writes that the Job was made; from then on a missing Job is a lost one. Only then it may run.
+async fn adopt(
+    context: &Context,
+    task: &Task,
+    attempt: i32,
+    job: String,
+    now: Timestamp,
+) -> Result<Action, Error> {
+    let made = What::Made {
+        attempt,
+        job: job.clone(),
+    };
+    report(context, task, &made.into(), now).await?;
+    release(context, task, &job).await
+}
+
+async fn release(context: &Context, task: &Task, job: &str) -> Result<Action, Error> {
+    let jobs: Api<Job> = api(&context.client, task);
+    let released = start::release(&jobs, job).await.map_err(Error::Start)?;
+    Ok(if released {
+        Action::await_change()
+    } else {
+        Action::requeue(OUTDATED)
+    })
 }
 
 /// Tells the world the news: the record first, so that a finished Task's record is complete; then
@@ -162,6 +211,9 @@ async fn report(context: &Context, task: &Task, news: &News, now: Timestamp) -> 
         return Ok(());
     };
     tell(context, task, &written, now).await;
+    if matches!(news.what, What::Ended(_)) {
+        act::leave_branch(&context.client, &written).await;
+    }
     Ok(())
 }
 
@@ -177,10 +229,11 @@ async fn tell(context: &Context, before: &Task, after: &Task, now: Timestamp) {
 /// What the record is to say; nothing while the run goes on, or if the run was another Task's.
 fn recorded(news: &News) -> Option<Outcome> {
     match &news.what {
-        What::Waiting(..) | What::Running => None,
+        What::Waiting(..) | What::Made { .. } | What::Running | What::Again(_) => None,
         What::Ended(ending) => match ending.reason {
             End::AlreadyRan => None,
             End::Succeeded => Some(Outcome::Succeeded),
+            End::Cancelled => Some(Outcome::Cancelled),
             End::AgentFailed
             | End::CloneFailed
             | End::DeadlineExceeded
@@ -189,7 +242,8 @@ fn recorded(news: &News) -> Option<Outcome> {
             | End::NodeLost
             | End::JobLost
             | End::InvalidSpec
-            | End::NameTaken => Some(Outcome::Failed),
+            | End::NameTaken
+            | End::DependencyFailed => Some(Outcome::Failed),
         },
     }
 }

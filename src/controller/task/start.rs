@@ -1,43 +1,51 @@
 //! The start of a run. The order of the writes is what keeps a run from happening twice:
-//! the record of the run, then the Job's name in the Task's status, then the Job of that name, then
-//! that the Job was made. Each write is refused by the API server if somebody else was first, and
-//! each may be done again.
+//! the record of the run, then the Job's name in the Task's status, then the Job of that name, held
+//! back (suspended); then that the Job was made, in the Task's status; then the Job is released.
+//! Each write is refused by the API server if somebody else was first, and each may be done again.
 //!
-//! One gap remains. If the last of these writes does not happen (a crash, an outage) and, before a
-//! controller is back, somebody deletes the Job and its Pod goes with it, then nothing is left that
-//! tells that there was a Job, and it is made anew. A Pod that is left tells (`gather` looks).
+//! A Job that is missing before the Task says that it was made has not run: it is made anew. One that
+//! is missing after that is lost, for it may have run.
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::Client;
 use kube::ResourceExt;
+use kube::api::Patch;
+use kube::api::PatchParams;
 use kube::api::PostParams;
+use serde_json::json;
 
 use super::build;
 use super::decide;
 use super::decide::Ownership;
 use super::decide::Start;
 use super::news::News;
-use super::outcome;
 use super::reason::End;
 use super::reason::Waiting;
 use super::record;
 use super::record::Claim;
 use super::status;
 use crate::api::Task;
+use crate::api::labels;
 use crate::controller::FIELD_MANAGER;
 use crate::controller::Images;
+
+/// Answer of the API server when what a patch is meant for is not as it expects.
+const UNPROCESSABLE: u16 = 422;
 
 /// What came of a start.
 #[derive(Clone, Debug)]
 pub(super) enum Started {
-    /// The Job is there, and `news` is to say so at once: from then on a missing Job is a lost one.
-    /// `task` is the Task as it is now.
-    Yes {
+    /// The Job is there, held back: that is to be written, and then it is to be released. `task` is
+    /// the Task as it is now.
+    Made {
         task: Box<Task>,
-        news: News,
+        job: String,
         /// Variables of `podOverrides.env` that lost against built-in ones.
         overridden: Vec<String>,
     },
@@ -47,11 +55,12 @@ pub(super) enum Started {
     No { task: Box<Task>, news: News },
 }
 
-/// Starts `task`, from wherever an earlier start was broken off.
+/// Starts `task`, from wherever an earlier start was broken off. `branch` is the Lease to take first.
 pub(super) async fn start(
     client: &Client,
     task: &Task,
     start: &Start,
+    branch: Option<&Lease>,
     images: &Images,
     now: Timestamp,
 ) -> Result<Started, kube::Error> {
@@ -65,6 +74,12 @@ pub(super) async fn start(
     else {
         return Ok(Started::Outdated);
     };
+    if let Some(lease) = branch {
+        let leases: Api<Lease> = Api::namespaced(client.clone(), &namespace);
+        if !take(&leases, lease).await? {
+            return Ok(Started::Outdated);
+        }
+    }
     let records: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);
     if let Claim::Taken {
         record,
@@ -77,25 +92,36 @@ pub(super) async fn start(
         let news = News::ended(End::AlreadyRan, message);
         return Ok(no(task, news));
     }
-    let name = decide::job_name(&task);
+    let name = build::job_name(&task.name_any(), start.attempt);
     let locked = status::locked(&task, &name, now);
     if let Some(written) = status::write(&tasks, &task, &locked).await? {
         task = written;
     }
-    let built = build::build(&task, &name, start, images);
-    let jobs: Api<Job> = Api::namespaced(client.clone(), &namespace);
+    create(client, task, &name, start, images).await
+}
+
+/// Creates the Job, held back.
+async fn create(
+    client: &Client,
+    task: Task,
+    name: &str,
+    start: &Start,
+    images: &Images,
+) -> Result<Started, kube::Error> {
+    let built = build::build(&task, name, start, images);
+    let jobs: Api<Job> = Api::namespaced(client.clone(), &task.namespace().unwrap_or_default());
     let parameters = PostParams {
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PostParams::default()
     };
-    match jobs.create(&parameters, &built.job).await {
-        Ok(_) => Ok(Started::Yes {
+    match jobs.create(&parameters, &held_back(built.job)).await {
+        Ok(_) => Ok(Started::Made {
             task: Box::new(task),
-            news: outcome::no_pod_yet(&name),
+            job: name.to_owned(),
             overridden: built.overridden,
         }),
         Err(kube::Error::Api(refusal)) if refusal.is_already_exists() => {
-            taken(&jobs, task, &name).await
+            taken(&jobs, task, name).await
         }
         Err(kube::Error::Api(refusal)) if refusal.is_invalid() => {
             let message = format!("the API server refuses Job \"{name}\": {}", refusal.message);
@@ -109,15 +135,83 @@ pub(super) async fn start(
     }
 }
 
+/// Lets a Job make its Pod, once: whoever holds it back after that is not undone. Gives whether the
+/// Job was there to be released.
+pub(super) async fn release(jobs: &Api<Job>, name: &str) -> Result<bool, kube::Error> {
+    let mark = format!(
+        "/metadata/annotations/{}",
+        labels::RELEASED.replace('/', "~1")
+    );
+    let patch = json!([
+        {"op": "test", "path": "/spec/suspend", "value": true},
+        {"op": "test", "path": mark, "value": labels::RELEASED_FALSE},
+        {"op": "replace", "path": mark, "value": labels::RELEASED_TRUE},
+        {"op": "replace", "path": "/spec/suspend", "value": false},
+    ]);
+    let patch = serde_json::from_value(patch).expect("the operations above are a patch");
+    let parameters = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    match jobs
+        .patch(name, &parameters, &Patch::Json::<()>(patch))
+        .await
+    {
+        Ok(_) => Ok(true),
+        // Somebody was first, or the Job is gone: the next look tells.
+        Err(kube::Error::Api(refusal))
+            if refusal.is_not_found() || refusal.code == UNPROCESSABLE =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Takes the branch. False if somebody else was first.
+async fn take(leases: &Api<Lease>, lease: &Lease) -> Result<bool, kube::Error> {
+    let parameters = PostParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PostParams::default()
+    };
+    let taken = if lease.metadata.resource_version.is_some() {
+        leases.replace(&lease.name_any(), &parameters, lease).await
+    } else {
+        leases.create(&parameters, lease).await
+    };
+    match taken {
+        Ok(_) => Ok(true),
+        Err(kube::Error::Api(refusal))
+            if refusal.is_conflict() || refusal.is_already_exists() || refusal.is_not_found() =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn held_back(mut job: Job) -> Job {
+    let annotations = job.metadata.annotations.get_or_insert_with(BTreeMap::new);
+    let mark = (
+        labels::RELEASED.to_owned(),
+        labels::RELEASED_FALSE.to_owned(),
+    );
+    annotations.extend([mark]);
+    if let Some(spec) = &mut job.spec {
+        spec.suspend = Some(true);
+    }
+    job
+}
+
 /// There is a Job of this name: whose is it?
 async fn taken(jobs: &Api<Job>, task: Task, name: &str) -> Result<Started, kube::Error> {
     let Some(job) = jobs.get_opt(name).await? else {
         return Ok(Started::Outdated);
     };
     match decide::ownership(&job, &task) {
-        Ownership::Ours => Ok(Started::Yes {
+        Ownership::Ours => Ok(Started::Made {
             task: Box::new(task),
-            news: outcome::no_pod_yet(name),
+            job: name.to_owned(),
             overridden: Vec::new(),
         }),
         Ownership::Namesake => Ok(Started::Outdated),

@@ -11,11 +11,14 @@ use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
 
+use super::news::Again;
 use super::news::Ending;
 use super::news::News;
 use super::news::What;
 use super::reason::End;
 use super::reason::Waiting;
+use super::retry;
+use super::stage;
 use crate::api::Task;
 use crate::api::task::TaskPhase;
 use crate::api::task::TaskStatus;
@@ -29,7 +32,7 @@ const AGENT_STARTED: &str = "AgentStarted";
 /// Longest message of a condition (the schema's limit is 32,768) and of the status.
 const MAX_MESSAGE: usize = 4096;
 
-/// The status that `task` is to have, given the news. Phases only go forward.
+/// The status that `task` is to have, given the news. Within one attempt, phases only go forward.
 pub(super) fn next(task: &Task, news: &News, now: Timestamp) -> TaskStatus {
     let mut status = task.status.clone().unwrap_or_default();
     if is_finished(&status) {
@@ -38,6 +41,8 @@ pub(super) fn next(task: &Task, news: &News, now: Timestamp) -> TaskStatus {
     status.observed_generation = task.metadata.generation;
     if let Some(pod) = &news.pod {
         status.pod_name = Some(pod.clone());
+        // A Pod tells that its Job was made.
+        status.attempts = Some(stage::attempt(task));
     }
     let mut mark = Marker {
         status: &mut status,
@@ -49,18 +54,28 @@ pub(super) fn next(task: &Task, news: &News, now: Timestamp) -> TaskStatus {
     }
     match &news.what {
         What::Waiting(reason, message) => mark.waiting(*reason, message),
+        What::Made { attempt, job } => mark.made(*attempt, job),
         What::Running => mark.status.phase = Some(TaskPhase::Running),
-        What::Ended(ending) => mark.ended(ending),
+        What::Again(again) => mark.again(again),
+        What::Ended(ending) => {
+            mark.ended(ending, &retry::last_message(task, &ending.message));
+        }
     }
     status
 }
 
-/// The status that claims the Job's name: the lock on the run.
+/// The status that claims the Job's name: the lock on the run. What an attempt before it left is
+/// gone from it.
 pub(super) fn locked(task: &Task, job: &str, now: Timestamp) -> TaskStatus {
     let news = News::waiting(Waiting::Starting, format!("starts Job \"{job}\""));
-    let mut status = next(task, &news, now);
-    status.job_name = Some(job.to_owned());
-    status
+    let status = next(task, &news, now);
+    TaskStatus {
+        job_name: Some(job.to_owned()),
+        pod_name: None,
+        start_time: None,
+        retry_time: None,
+        ..status
+    }
 }
 
 /// Writes `status`, unless the Task has changed since it was read: then the API server answers 409.
@@ -92,6 +107,16 @@ pub(super) fn is_finished(status: &TaskStatus) -> bool {
     match status.phase {
         Some(TaskPhase::Succeeded | TaskPhase::Failed) => true,
         Some(TaskPhase::Pending | TaskPhase::Running) | None => false,
+    }
+}
+
+/// The phase in words: a Task that nobody looked at yet is pending.
+pub(super) fn phase_name(status: &TaskStatus) -> &'static str {
+    match status.phase {
+        None | Some(TaskPhase::Pending) => "Pending",
+        Some(TaskPhase::Running) => "Running",
+        Some(TaskPhase::Succeeded) => "Succeeded",
+        Some(TaskPhase::Failed) => "Failed",
     }
 }
 
@@ -127,13 +152,41 @@ impl Marker<'_> {
         );
     }
 
-    fn ended(&mut self, ending: &Ending) {
+    fn made(&mut self, attempt: i32, job: &str) {
+        self.status.attempts = Some(attempt);
+        self.status.job_name = Some(job.to_owned());
+        let message = format!("Job \"{job}\" has no Pod yet");
+        self.waiting(Waiting::PodPending, &message);
+    }
+
+    /// The one way back to `Pending`. The Pod's name stays until the next attempt has one.
+    fn again(&mut self, again: &Again) {
+        let Again {
+            at,
+            message,
+            disrupted,
+            usage,
+        } = again;
+        if *disrupted {
+            let before = self.status.disruptions.unwrap_or(0);
+            self.status.disruptions = Some(before.saturating_add(1));
+        }
+        self.status.retry_time = Some(Time(*at));
+        self.status.usage.clone_from(usage);
+        self.status.phase = Some(TaskPhase::Pending);
+        self.waiting(Waiting::ForRetry, message);
+    }
+
+    fn ended(&mut self, ending: &Ending, message: &str) {
         let Ending {
             reason,
-            message,
+            message: _,
             outputs,
             results,
+            usage,
             exit_code,
+            begun: _,
+            settled: _,
             finished,
         } = ending;
         let (phase, kind) = match reason {
@@ -147,14 +200,21 @@ impl Marker<'_> {
             | End::JobLost
             | End::InvalidSpec
             | End::AlreadyRan
-            | End::NameTaken => (TaskPhase::Failed, FAILED),
+            | End::NameTaken
+            | End::DependencyFailed
+            | End::Cancelled => (TaskPhase::Failed, FAILED),
         };
         let finished = finished.clone().unwrap_or_else(|| self.now.clone());
         self.status.phase = Some(phase);
         self.status.message = Some(cut(message));
         self.status.outputs.clone_from(outputs);
         self.status.results.clone_from(results);
+        if usage.is_some() {
+            // An end that tells nothing leaves what an attempt before it used.
+            self.status.usage.clone_from(usage);
+        }
         self.status.exit_code = *exit_code;
+        self.status.retry_time = None;
         self.status.completion_time = Some(finished);
         self.set(kind, "True", reason.as_str(), message);
     }

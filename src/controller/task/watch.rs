@@ -2,9 +2,14 @@
 //!
 //! What nobody reads is dropped before it is cached: a Pod's spec holds the whole prompt.
 
+use std::sync::Arc;
+
 use futures::Stream;
+use futures::TryStreamExt as _;
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::JobSpec;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::PodSpec;
 use kube::Api;
 use kube::ResourceExt;
 use kube::core::DeserializeGuard;
@@ -15,6 +20,7 @@ use kube::runtime::reflector::Store;
 use kube::runtime::watcher;
 
 use super::decide;
+use super::index::Index;
 use super::status;
 use crate::api::Task;
 use crate::api::Workspace;
@@ -22,6 +28,29 @@ use crate::api::labels;
 
 /// A Task as the watch knows it.
 type Watched = DeserializeGuard<Task>;
+
+/// The cache of all Tasks, which the index follows, and the stream that fills both.
+pub(super) fn tasks(
+    api: Api<Watched>,
+    index: Arc<Index>,
+) -> (
+    Store<Watched>,
+    impl Stream<Item = Result<Watched, watcher::Error>> + Send,
+) {
+    let (store, writer) = reflector::store();
+    let stream = watcher(api, watcher::Config::default())
+        .default_backoff()
+        .modify(|task| {
+            if let Ok(task) = &mut task.0 {
+                task.metadata.managed_fields = None;
+            }
+        })
+        .reflect(writer)
+        // After the cache: whoever is woken finds the change there.
+        .inspect_ok(move |event| index.note(event))
+        .applied_objects();
+    (store, stream)
+}
 
 /// The cache of our Jobs, and the stream that fills it.
 pub(super) fn jobs(
@@ -35,7 +64,11 @@ pub(super) fn jobs(
         .default_backoff()
         .modify(|job| {
             job.metadata.managed_fields = None;
-            job.spec = None;
+            let suspend = job.spec.take().and_then(|it| it.suspend);
+            job.spec = Some(JobSpec {
+                suspend,
+                ..JobSpec::default()
+            });
         })
         .reflect(writer)
         .touched_objects();
@@ -54,7 +87,12 @@ pub(super) fn pods(
         .default_backoff()
         .modify(|pod| {
             pod.metadata.managed_fields = None;
-            pod.spec = None;
+            let spec = pod.spec.take().unwrap_or_default();
+            pod.spec = Some(PodSpec {
+                node_name: spec.node_name,
+                active_deadline_seconds: spec.active_deadline_seconds,
+                ..PodSpec::default()
+            });
         })
         .reflect(writer)
         .touched_objects();

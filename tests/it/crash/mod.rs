@@ -8,6 +8,7 @@ mod apply;
 mod controller;
 mod proxy;
 mod snapshot;
+mod tasks;
 
 use std::fs;
 use std::future::Future;
@@ -96,8 +97,20 @@ async fn everywhere<F>(
 where
     F: Future<Output = bool>,
 {
-    let once = &once;
     let faults = (0..writes).flat_map(|at| [true, false].map(|relayed| Fault { at, relayed }));
+    at_these(context, faults, once).await
+}
+
+/// Tries these points only.
+async fn at_these<F>(
+    context: &Context,
+    faults: impl Iterator<Item = Fault>,
+    once: impl Fn(Context, Fault) -> F,
+) -> usize
+where
+    F: Future<Output = bool>,
+{
+    let once = &once;
     stream::iter(faults)
         .map(|fault| async move {
             let context = context.sibling().await;

@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::ListParams;
 use serde::Serialize;
@@ -39,6 +40,14 @@ pub(super) async fn of(context: &Context) -> Vec<String> {
     all.extend(list::<Task>(context, &ListParams::default()).await);
     all.extend(list::<ConfigMap>(context, &records).await);
     all.extend(list::<Job>(context, &ListParams::default()).await);
+    // Messages name Pods, whose names are made up.
+    let pods = context.api::<Pod>().list(&ListParams::default()).await;
+    for pod in pods.unwrap() {
+        let name = pod.metadata.name.unwrap();
+        for line in &mut all {
+            *line = line.replace(&name, "POD");
+        }
+    }
     all
 }
 

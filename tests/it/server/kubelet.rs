@@ -71,3 +71,13 @@ async fn write(context: &Context, pod: &Pod, phase: &str, agent: &serde_json::Va
         .await
         .unwrap();
 }
+
+/// Writes any status.
+pub(crate) async fn says(context: &Context, pod: &Pod, status: serde_json::Value) {
+    let pods: Api<Pod> = context.api();
+    let name = pod.metadata.name.as_deref().unwrap();
+    let patch = Patch::Merge(json!({"status": status}));
+    pods.patch_status(name, &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+}

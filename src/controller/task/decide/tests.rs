@@ -10,13 +10,23 @@ use super::*;
 
 /// What is found when all is there that a Task without workspace needs.
 fn all_there() -> Needs {
-    Needs {
-        workspace: FoundWorkspace::NotAsked,
-        secrets: vec![secret(
+    needs(
+        FoundWorkspace::NotAsked,
+        vec![secret(
             "key",
             "ANTHROPIC_API_KEY",
             Some(&["ANTHROPIC_API_KEY"]),
         )],
+    )
+}
+
+fn needs(workspace: FoundWorkspace, secrets: Vec<FoundSecret>) -> Needs {
+    Needs {
+        dependencies: Vec::new(),
+        cycle: None,
+        workspace,
+        secrets,
+        branch: None,
     }
 }
 
@@ -36,13 +46,28 @@ fn told(step: Step) -> String {
         Step::Rest => "rest".into(),
         Step::Return(after) => format!("return in {after:?}"),
         Step::Delete => "delete".into(),
-        Step::Start(start) => format!("start {}", start.image),
+        Step::Start { start, branch } => {
+            let branch = branch.map(|_| " on its branch").unwrap_or_default();
+            match start.attempt {
+                1 => format!("start {}{branch}", start.image),
+                attempt => format!("start attempt {attempt}{branch}"),
+            }
+        }
+        Step::Adopt { attempt, job } => format!("adopt {job} as attempt {attempt}"),
+        Step::Release { job } => format!("release {job}"),
+        Step::Stop(Stop::Pod { name, .. }) => format!("stop Pod {name}"),
+        Step::Stop(Stop::Job { name, version, .. }) => match version {
+            Some(_) => format!("delete Job {name} as it is"),
+            None => format!("delete Job {name}"),
+        },
         Step::Report { news, again } => {
             let again = again
                 .map(|it| format!(", again in {it:?}"))
                 .unwrap_or_default();
             let what = match news.what {
                 What::Waiting(reason, message) => format!("waits {}: {message}", reason.as_str()),
+                What::Made { attempt, job } => format!("made {job} as attempt {attempt}"),
+                What::Again(again) => format!("again at {}: {}", again.at, again.message),
                 What::Running => "runs".into(),
                 What::Ended(ending) => {
                     format!("ended {}: {}", ending.reason.as_str(), ending.message)
@@ -111,11 +136,9 @@ fn a_broken_spec_ends_the_task_with_all_its_problems() {
 #[test]
 fn a_missing_workspace_is_waited_for() {
     let asks = task("a").with(&json!({"spec": {"workspaceRef": {"name": "wbe"}}}));
-    let missing = |others: &[&str]| Needs {
-        workspace: FoundWorkspace::Missing {
-            others: others.iter().map(ToString::to_string).collect(),
-        },
-        secrets: vec![],
+    let missing = |others: &[&str]| {
+        let others = others.iter().map(ToString::to_string).collect();
+        needs(FoundWorkspace::Missing { others }, vec![])
     };
     check(
         &asks,
@@ -134,10 +157,7 @@ fn a_missing_workspace_is_waited_for() {
 #[test]
 fn a_workspace_that_cannot_be_used_is_waited_for() {
     let asks = task("a").with(&json!({"spec": {"workspaceRef": {"name": "web"}}}));
-    let found = |spec: &Value| Needs {
-        workspace: FoundWorkspace::Found(Box::new(workspace(spec))),
-        secrets: vec![],
-    };
+    let found = |spec: &Value| needs(FoundWorkspace::Found(Box::new(workspace(spec))), vec![]);
     check(
         &asks,
         &unseen(&found(&json!({"repo": "file:///srv/web"}))),
@@ -158,26 +178,26 @@ fn a_workspace_that_cannot_be_used_is_waited_for() {
     let file = found(&json!({"repo": "file:///srv/web"}));
     assert!(matches!(
         decide(&asks, &unseen(&file), &local, now()),
-        Step::Start(_)
+        Step::Start { .. }
     ));
 }
 
 #[test]
 fn a_missing_secret_or_key_is_waited_for() {
-    let none = Needs {
-        workspace: FoundWorkspace::NotAsked,
-        secrets: vec![secret("key", "ANTHROPIC_API_KEY", None)],
-    };
+    let none = needs(
+        FoundWorkspace::NotAsked,
+        vec![secret("key", "ANTHROPIC_API_KEY", None)],
+    );
     check(
         &task("a"),
         &unseen(&none),
         "waits SecretNotFound: Secret \"key\" is not in namespace \"team\"; it must have the key \
          \"ANTHROPIC_API_KEY\", again in 2.5s",
     );
-    let other = Needs {
-        workspace: FoundWorkspace::NotAsked,
-        secrets: vec![secret("key", "ANTHROPIC_API_KEY", Some(&["apiKey", "x"]))],
-    };
+    let other = needs(
+        FoundWorkspace::NotAsked,
+        vec![secret("key", "ANTHROPIC_API_KEY", Some(&["apiKey", "x"]))],
+    );
     check(
         &task("a"),
         &unseen(&other),
@@ -308,7 +328,7 @@ fn a_lost_job_is_the_end_and_not_a_new_start() {
         task("a").claimed("ImagePullFailed"),
         task("a").claimed("Cloning"),
     ] {
-        assert_eq!(stage(&seen), Stage::Begun);
+        assert_eq!(stage(&seen), Stage::Begun(1));
         check_begun(&seen, None, None, lost);
         // One of the same name that somebody else made is not ours.
         let mut foreign = job(&seen, &[("Complete", "")]);
@@ -358,29 +378,16 @@ fn a_pod_that_outlives_its_job_still_tells() {
     assert!(!belongs(&says("earlier-uid"), &new, None));
 }
 
-#[test]
-fn tasks_of_the_go_axon() {
-    // Begun, and told by phase and Job only.
-    let going = task("a").with(&json!({"status": {"phase": "Running", "jobName": "a"}}));
-    assert_eq!(stage(&going), Stage::Begun);
-    // Finished: left alone.
-    let done = task("a").with(&json!({"status": {"phase": "Failed", "jobName": "a"}}));
-    check(&done, &Sight::Unneeded, "rest");
-    // Seen but not begun.
-    let new = task("a").with(&json!({"status": {"phase": "Pending"}}));
-    assert_eq!(stage(&new), Stage::Before);
-}
-
-#[test]
-fn an_unknown_reason_never_starts_a_run() {
-    assert_eq!(stage(&task("a").claimed("WaitingForGodot")), Stage::Begun);
-}
+const FINISHED: Sight = Sight::Finished {
+    left: None,
+    needed: false,
+};
 
 #[test]
 fn a_finished_task_rests_until_its_time_has_passed() {
     for phase in ["Succeeded", "Failed"] {
         let done = task("a").finished(phase);
-        check(&done, &Sight::Unneeded, "rest");
+        check(&done, &FINISHED, "rest");
         // Whatever may be seen around it.
         let needs = all_there();
         check(&done, &unseen(&needs), "rest");
@@ -389,10 +396,16 @@ fn a_finished_task_rests_until_its_time_has_passed() {
             done.clone()
                 .with(&json!({"spec": {"ttlSecondsAfterFinished": seconds}}))
         };
-        check(&ttl(0), &Sight::Unneeded, "delete");
-        check(&ttl(1), &Sight::Unneeded, "delete");
-        check(&ttl(31), &Sight::Unneeded, "return in 30s");
-        check(&ttl(i32::MAX), &Sight::Unneeded, "return in 2147483646s");
+        check(&ttl(0), &FINISHED, "delete");
+        check(&ttl(1), &FINISHED, "delete");
+        check(&ttl(31), &FINISHED, "return in 30s");
+        check(&ttl(i32::MAX), &FINISHED, "return in 2147483646s");
+        // One that another depends on stays until that one has ended.
+        let needed = Sight::Finished {
+            left: None,
+            needed: true,
+        };
+        check(&ttl(0), &needed, "return in 60s");
     }
 }
 
@@ -406,9 +419,274 @@ fn a_task_that_is_being_deleted_is_left_alone() {
 }
 
 #[test]
-fn names_of_jobs() {
-    assert_eq!(job_name(&task("fix.login")), "fix.login");
-    assert_eq!(job_name(&task(&"x".repeat(200))).len(), 63);
-    let claimed = task("a").with(&json!({"status": {"jobName": "a-2"}}));
-    assert_eq!(job_name(&claimed), "a-2");
+fn a_job_that_was_made_is_told_of_before_it_runs() {
+    let claimed = task("a").claimed("Starting");
+    let held = held_back(&claimed);
+    let made = Sight::Made { job: &held };
+    check(&claimed, &made, "adopt a as attempt 1");
+    let told = claimed.with(&json!({"status": {"attempts": 1}}));
+    check_begun(&told, Some(&held), None, "release a");
+    // Somebody else holds it back: that is not undone.
+    let mut by_hand = held;
+    let mark = (
+        labels::RELEASED.to_owned(),
+        labels::RELEASED_TRUE.to_owned(),
+    );
+    by_hand.metadata.annotations = Some([mark].into());
+    check_begun(
+        &told,
+        Some(&by_hand),
+        None,
+        "waits PodPending: Job \"a\" has no Pod yet",
+    );
+    check_begun(
+        &told,
+        None,
+        None,
+        "ended JobLost: Job \"a\" is gone, and how it ended with it",
+    );
+}
+
+fn held_back(task: &Task) -> Job {
+    let mut job = job(task, &[]);
+    job.spec = serde_json::from_value(json!({"suspend": true, "template": {}})).unwrap();
+    job.metadata.resource_version = Some("9".into());
+    let mark = (
+        labels::RELEASED.to_owned(),
+        labels::RELEASED_FALSE.to_owned(),
+    );
+    job.metadata.annotations = Some([mark].into());
+    job
+}
+
+#[test]
+fn a_failed_attempt_is_followed_by_another() {
+    let retries = json!({"spec": {"retry": {"limit": 1}}});
+    let going = task("a").running().with(&retries);
+    let ours = job(&going, &[]);
+    let failed = |phase: &str| {
+        let mut code = ended(3, "");
+        // Long enough ago that the Pod had time to say why.
+        code["terminated"]["finishedAt"] = json!("2026-03-01T11:59:00Z");
+        pod(&going, &containers(phase, &ended(0, ""), &code))
+    };
+    check_begun(
+        &going,
+        Some(&ours),
+        Some(&failed("Failed")),
+        "again at 2026-03-01T12:00:30Z: attempt 1 failed: container \"claude-code\" failed with \
+         exit code 3; the next one starts at 12:00:30 UTC",
+    );
+    // Not while the Pod is there.
+    check_begun(
+        &going,
+        Some(&ours),
+        Some(&failed("Running")),
+        "return in 2s",
+    );
+    let second = going
+        .clone()
+        .with(&json!({"status": {"attempts": 2, "jobName": "a-2"}}));
+    check_begun(
+        &second,
+        Some(&ours),
+        Some(&failed("Failed")),
+        "ended AgentFailed: container \"claude-code\" failed with exit code 3",
+    );
+}
+
+fn between(due: &str) -> Task {
+    task("a").claimed("WaitingForRetry").with(&json!({
+        "spec": {"retry": {"limit": 1}},
+        "status": {"attempts": 1, "retryTime": due, "message": "attempt 1 failed: why"},
+    }))
+}
+
+#[test]
+fn the_next_attempt_starts_when_it_is_due() {
+    let needs = all_there();
+    let early = between("2026-03-01T12:00:30Z");
+    check(&early, &Sight::Unneeded, "return in 30s");
+    let due = between("2026-03-01T12:00:00Z");
+    check(&due, &unseen(&needs), "start attempt 2");
+    let none = needs_nothing_but_a_secret();
+    check(
+        &due,
+        &unseen(&none),
+        "waits SecretNotFound: Secret \"key\" is not in namespace \"team\"; it must have the key \
+         \"ANTHROPIC_API_KEY\", again in 2.5s",
+    );
+}
+
+fn needs_nothing_but_a_secret() -> Needs {
+    needs(
+        FoundWorkspace::NotAsked,
+        vec![secret("key", "ANTHROPIC_API_KEY", None)],
+    )
+}
+
+fn cancelled(task: Task) -> Task {
+    task.with(&json!({"spec": {"cancelled": true}}))
+}
+
+#[test]
+fn what_has_not_begun_is_cancelled_at_once() {
+    let needs = all_there();
+    let never = "ended Cancelled: cancelled before it started";
+    check(&cancelled(task("a")), &Sight::Unneeded, never);
+    check(&cancelled(task("a")), &unseen(&needs), never);
+    let claimed = cancelled(task("a").claimed("Starting"));
+    check(&claimed, &Sight::Unneeded, never);
+    // A Job that is held back goes first, so that nobody releases it.
+    let held = held_back(&claimed);
+    let made = Sight::Made { job: &held };
+    check(&claimed, &made, "delete Job a as it is");
+    let told = claimed.with(&json!({"status": {"attempts": 1}}));
+    check_begun(&told, Some(&held), None, "delete Job a as it is");
+    check(
+        &cancelled(between("2026-03-01T12:00:30Z")),
+        &Sight::Unneeded,
+        "ended Cancelled: cancelled between two attempts: attempt 1 failed: why",
+    );
+    let done = task("a").finished("Failed");
+    let left = Sight::Finished {
+        left: Some(&held),
+        needed: false,
+    };
+    check(&done, &left, "delete Job a as it is");
+}
+
+#[test]
+fn what_runs_is_cancelled_with_its_last_words() {
+    let going = cancelled(task("a").running());
+    let ours = job(&going, &[]);
+    let mut runs = pod(&going, &containers("Running", &ended(0, ""), &runs()));
+    runs.spec = serde_json::from_value(json!({"containers": [], "nodeName": "n"})).unwrap();
+    check_begun(&going, Some(&ours), Some(&runs), "stop Pod a-x");
+    runs.spec.as_mut().unwrap().active_deadline_seconds = Some(1);
+    check_begun(&going, Some(&ours), Some(&runs), "runs");
+    let mut status = containers("Failed", &ended(0, ""), &ended(143, ""));
+    status["reason"] = json!("DeadlineExceeded");
+    status["message"] = json!("too long");
+    check_begun(
+        &going,
+        Some(&ours),
+        Some(&pod(&going, &status)),
+        "ended Cancelled: cancelled; Pod \"a-x\" ran out of time: too long",
+    );
+    check_begun(&going, Some(&ours), None, "delete Job a");
+    check_begun(
+        &going,
+        None,
+        None,
+        "ended Cancelled: cancelled; Job \"a\" is gone, and how it ended with it",
+    );
+    // It had finished before anybody could stop it.
+    let done = pod(
+        &going,
+        &containers("Succeeded", &ended(0, ""), &ended(0, "")),
+    );
+    check_begun(
+        &going,
+        Some(&ours),
+        Some(&done),
+        "ended Succeeded: container \"claude-code\" finished",
+    );
+}
+
+#[test]
+fn dependencies_come_before_everything_else() {
+    let asks = task("a").with(&json!({"spec": {"dependsOn": ["b"]}}));
+    let with = |status: Value| Needs {
+        dependencies: vec![dependencies::Found {
+            name: "b".into(),
+            status: serde_json::from_value(status).unwrap(),
+        }],
+        ..needs_nothing_but_a_secret()
+    };
+    check(
+        &asks,
+        &unseen(&with(json!({"phase": "Running"}))),
+        "waits WaitingForDependency: waits for Task \"b\" (Running), again in 2.5s",
+    );
+    check(
+        &asks,
+        &unseen(&with(json!({"phase": "Failed", "message": "why"}))),
+        "ended DependencyFailed: Task \"b\" has failed: why",
+    );
+    let cycle = Needs {
+        cycle: Some(vec!["a".into(), "b".into(), "a".into()]),
+        ..with(json!({}))
+    };
+    check(
+        &asks,
+        &unseen(&cycle),
+        "ended InvalidSpec: spec.dependsOn: a cycle: \"a\" → \"b\" → \"a\"",
+    );
+    let met = Needs {
+        secrets: all_there().secrets,
+        ..with(json!({"phase": "Succeeded", "results": {"v": "2"}}))
+    };
+    let Step::Start { start, .. } = decide(&asks, &unseen(&met), &Options::default(), now()) else {
+        panic!("not started");
+    };
+    assert_eq!(
+        start.dependencies.as_deref(),
+        Some(r#"{"b":{"outputs":[],"phase":"Succeeded","results":{"v":"2"}}}"#)
+    );
+    let template = asks.with(&json!({"spec": {
+        "prompt": "{{.Deps.b.Results.w}}", "promptSyntax": "GoTemplate",
+    }}));
+    let said = told(decide(&template, &unseen(&met), &Options::default(), now()));
+    assert!(
+        said.starts_with("ended InvalidSpec: spec.prompt: template: 1:"),
+        "{said}"
+    );
+    // One that is no template ends at once.
+    let broken = template.with(&json!({"spec": {"prompt": "{{if}}"}}));
+    let waiting = with(json!({}));
+    let said = told(decide(
+        &broken,
+        &unseen(&waiting),
+        &Options::default(),
+        now(),
+    ));
+    assert!(
+        said.starts_with("ended InvalidSpec: spec.prompt: template: 1:"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_branch_is_the_last_thing_that_is_waited_for() {
+    let asks = task("a").with(&json!({"spec": {
+        "workspaceRef": {"name": "web"}, "branch": "fix",
+    }}));
+    let web = workspace(&json!({"repo": "https://example.com/a/b"}));
+    let found = |holder, secrets| Needs {
+        branch: Some(branch::Found {
+            lease: None,
+            holder,
+            ahead: None,
+        }),
+        ..needs(FoundWorkspace::Found(Box::new(web.clone())), secrets)
+    };
+    let held = || branch::Holder::Task("other".into());
+    check(
+        &asks,
+        &unseen(&found(held(), all_there().secrets)),
+        "waits WaitingForBranch: waits for branch \"fix\": Task \"other\" works on it, again in 2.5s",
+    );
+    let free = found(branch::Holder::Nobody, all_there().secrets);
+    check(&asks, &unseen(&free), "start claude:1 on its branch");
+    let ours = found(branch::Holder::Us, all_there().secrets);
+    check(&asks, &unseen(&ours), "start claude:1");
+    let no_secret = found(held(), needs_nothing_but_a_secret().secrets);
+    let said = told(decide(
+        &asks,
+        &unseen(&no_secret),
+        &Options::default(),
+        now(),
+    ));
+    assert!(said.starts_with("waits SecretNotFound"), "{said}");
 }

@@ -18,6 +18,7 @@ fn told(status: &Value) -> String {
 fn said(what: &What) -> String {
     match what {
         What::Waiting(reason, message) => format!("{}: {message}", reason.as_str()),
+        What::Made { .. } | What::Again(_) => panic!("no Pod tells this"),
         What::Running => "runs".into(),
         What::Ended(it) => {
             let code = it
@@ -314,4 +315,100 @@ fn hostile_reports_are_bounded() {
     assert!(told(&status).len() < 100_200);
     let status = containers("Failed", &ended(0, ""), &ended(1, &"[".repeat(4000)));
     assert!(told(&status).starts_with("AgentFailed"));
+}
+
+/// Whether the agent may have begun, by a Pod of this status.
+#[track_caller]
+fn check_begun(status: &Value, expected: bool) {
+    let told = of_pod(&pod(&task("a"), status), "claude-code", now());
+    let Told::News(news) = told else {
+        panic!("it settles");
+    };
+    let What::Ended(ending) = news.what else {
+        panic!("no end: {status}");
+    };
+    assert_eq!(ending.begun, expected, "{status}");
+    assert!(ending.settled);
+}
+
+#[test]
+fn whether_the_agent_had_begun_when_its_pod_was_lost() {
+    let lost = |mut status: Value, by: &str| {
+        status["conditions"] = json!([
+            {"type": "PodScheduled", "status": "True"},
+            {"type": "DisruptionTarget", "status": "True", "reason": by},
+        ]);
+        status
+    };
+    let cloning = containers("Failed", &ended(143, ""), &waits("PodInitializing"));
+    let running = containers("Failed", &ended(0, ""), &ended(143, ""));
+    for by in [
+        "EvictionByEvictionAPI",
+        "PreemptionByScheduler",
+        "TerminationByKubelet",
+    ] {
+        check_begun(&lost(cloning.clone(), by), false);
+        check_begun(&lost(running.clone(), by), true);
+    }
+    // The node was cut off: what its kubelet said last may be long past.
+    check_begun(&lost(cloning.clone(), "DeletionByPodGC"), true);
+    let mut never_bound = lost(json!({"phase": "Failed"}), "DeletionByPodGC");
+    never_bound["conditions"][0]["status"] = json!("False");
+    check_begun(&never_bound, false);
+    // Refused by the kubelet.
+    check_begun(&json!({"phase": "Failed", "reason": "OutOfcpu"}), false);
+    let mut unknown = ended(137, "");
+    unknown["terminated"]["reason"] = json!("ContainerStatusUnknown");
+    unknown["terminated"]["startedAt"] = Value::Null;
+    check_begun(&containers("Failed", &ended(0, ""), &unknown), true);
+}
+
+#[test]
+fn a_pod_that_somebody_deleted_did_not_fail_by_itself() {
+    let check = |status: &Value, deleted_at: &str, expected: &str| {
+        let mut pod = pod(&task("a"), status);
+        let deleted: Timestamp = deleted_at.parse().unwrap();
+        pod.metadata.deletion_timestamp = Some(
+            k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(deleted),
+        );
+        pod.metadata.deletion_grace_period_seconds = Some(30);
+        let Told::News(news) = of_pod(&pod, "claude-code", now()) else {
+            panic!("it settles");
+        };
+        assert_eq!(said(&news.what), expected);
+    };
+    // The container ended at 11:59:58.
+    let failed = containers("Failed", &ended(0, ""), &ended(143, ""));
+    let deleted = "Evicted: Pod \"a-x\" was deleted while it was in use [143]";
+    check(&failed, "2026-03-01T12:00:25Z", deleted);
+    let earlier = "AgentFailed: container \"claude-code\" failed with exit code 143 [143]";
+    check(&failed, "2026-03-01T12:00:40Z", earlier);
+    let done = containers("Succeeded", &ended(0, ""), &ended(0, ""));
+    check(
+        &done,
+        "2026-03-01T12:00:25Z",
+        "Succeeded: container \"claude-code\" finished [0]",
+    );
+    let never = json!({"phase": "Failed"});
+    check(
+        &never,
+        "2026-03-01T12:00:25Z",
+        "Evicted: Pod \"a-x\" was deleted while it was in use",
+    );
+}
+
+#[test]
+fn what_a_run_used() {
+    let told = r#"{"version":1,"outputs":[],"results":{},"exitCode":0,"succeeded":true,"usage":{"costUSD":0.5,"estimated":true,"inputTokens":2300,"cachedInputTokens":300,"outputTokens":55,"turns":2}}"#;
+    let done = containers("Succeeded", &ended(0, ""), &ended(0, told));
+    let Told::News(news) = of_pod(&pod(&task("a"), &done), "claude-code", now()) else {
+        panic!("no news");
+    };
+    let What::Ended(ending) = news.what else {
+        panic!("no end");
+    };
+    let usage = serde_json::to_value(ending.usage).unwrap();
+    let expected = json!({"costUSD": 0.5, "estimated": true, "inputTokens": 2300,
+        "cachedInputTokens": 300, "outputTokens": 55, "turns": 2});
+    assert_eq!(usage, expected);
 }

@@ -56,7 +56,15 @@ impl Server {
             json!({"metadata": {"name": "key"}, "data": {"ANTHROPIC_API_KEY": "eA=="}})
         } else {
             if parts.method == Method::POST && path.ends_with("/jobs") {
-                self.writes.lock().unwrap().push("Job".into());
+                let held = if sent["spec"]["suspend"] == true {
+                    "held back"
+                } else {
+                    "let go"
+                };
+                self.writes.lock().unwrap().push(format!("Job {held}"));
+            } else if parts.method == Method::PATCH && path.ends_with("/jobs/a") {
+                self.writes.lock().unwrap().push("Job released".into());
+                return Response::new(Full::from(json!({"metadata": {}}).to_string()));
             }
             sent
         };
@@ -65,6 +73,7 @@ impl Server {
 }
 
 fn context(client: Client) -> Context {
+    let (tasks, _) = reflector::store();
     let (jobs, _) = reflector::store();
     let (pods, _) = reflector::store();
     let mut options = Options::default();
@@ -74,22 +83,32 @@ fn context(client: Client) -> Context {
     Context {
         policies: Policies::new(client.clone()),
         client,
-        caches: Caches { jobs, pods },
+        caches: Caches {
+            tasks,
+            jobs,
+            pods,
+            index: Arc::default(),
+        },
         options,
         backoff: Backoff::default(),
     }
 }
 
 #[tokio::test]
-async fn that_the_job_was_made_is_written_at_once() {
+async fn a_job_is_released_when_it_is_written_that_it_was_made() {
     let new = task("a");
     let server = Server::of(&new);
     let context = Arc::new(context(server.client()));
-    reconcile(Arc::new(DeserializeGuard(Ok(new))), context)
+    Box::pin(reconcile(Arc::new(DeserializeGuard(Ok(new))), context))
         .await
         .unwrap();
     assert_eq!(
         *server.writes.lock().unwrap(),
-        ["Starting", "Job", "PodPending"]
+        ["Starting", "Job held back", "PodPending", "Job released"]
+    );
+    let status = &server.task.lock().unwrap()["status"];
+    assert_eq!(
+        (&status["attempts"], &status["jobName"]),
+        (&json!(1), &json!("a"))
     );
 }

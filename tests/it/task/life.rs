@@ -1,38 +1,6 @@
-//! A Task from its creation to its end: the controller and an API server, the test as kubelet.
+//! A Task that is not disturbed, or by no more than a restart.
 
-use axon::api::Task;
-use axon::api::Workspace;
-use axon::api::task::TaskPhase;
-use axon::api::task::TaskStatus;
-use axon::controller;
-use axon::controller::Options;
-use axon::model::Namespace;
-use axon::model::run::RunDigest;
-use axon::model::run::RunScope;
-use axon::model::run::record_name;
-use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::ConfigMap;
-use k8s_openapi::api::core::v1::Event;
-use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
-use kube::Resource as _;
-use kube::ResourceExt as _;
-use kube::api::DeleteParams;
-use kube::api::ListParams;
-use kube::api::Patch;
-use kube::api::PatchParams;
-use kube::api::PostParams;
-use serde_json::Value;
-use serde_json::json;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
-
-use crate::server::Context;
-use crate::server::Kind;
-use crate::server::eventually;
-use crate::server::kubelet;
+use super::*;
 
 crate::on_both_servers!(
     a_task_runs_to_its_outputs,
@@ -52,131 +20,6 @@ crate::on_both_servers!(
     a_replica_that_stops_hands_over_at_once,
     a_deleted_task_takes_its_job_with_it,
 );
-
-/// A controller that works in the namespace of a test.
-struct Controller {
-    stop: CancellationToken,
-    running: JoinHandle<Result<(), controller::Error>>,
-}
-
-impl Controller {
-    fn start(context: &Context) -> Self {
-        let stop = CancellationToken::new();
-        let running = controller::run(context.client.clone(), options(context), stop.clone());
-        Self {
-            stop,
-            running: tokio::spawn(running),
-        }
-    }
-
-    /// One that works only while it leads.
-    fn candidate(context: &Context, identity: &str) -> Self {
-        let stop = CancellationToken::new();
-        let client = context.client.clone();
-        let options = options(context);
-        let (identity, until) = (identity.to_owned(), stop.clone());
-        let running = async move {
-            let namespace = options.namespace.clone().unwrap();
-            controller::run_elected(client, options, &namespace, identity, until).await
-        };
-        Self {
-            stop,
-            running: tokio::spawn(running),
-        }
-    }
-
-    async fn stop(self) {
-        self.stop.cancel();
-        self.running.await.unwrap().unwrap();
-    }
-}
-
-fn options(context: &Context) -> Options {
-    Options {
-        namespace: Some(Namespace::parse(&context.namespace).unwrap()),
-        ..Options::default()
-    }
-}
-
-/// Creates a Task that needs the Secret "key"; `changes` are merged into it.
-async fn create(context: &Context, name: &str, changes: Value) -> Task {
-    let mut task = json!({
-        "apiVersion": "axon.io/v1alpha1",
-        "kind": "Task",
-        "metadata": {"name": name},
-        "spec": {
-            "type": "claude-code",
-            "prompt": "Fix it.",
-            "credentials": {"type": "api-key", "secretRef": {"name": "key"}},
-        },
-    });
-    json_patch::merge(&mut task, &changes);
-    let task: Task = serde_json::from_value(task).unwrap();
-    let tasks: Api<Task> = context.api();
-    tasks.create(&PostParams::default(), &task).await.unwrap()
-}
-
-async fn create_secret(context: &Context) {
-    let secret: Secret = serde_json::from_value(json!({
-        "metadata": {"name": "key"}, "stringData": {"ANTHROPIC_API_KEY": "canary-value"},
-    }))
-    .unwrap();
-    let secrets: Api<Secret> = context.api();
-    secrets
-        .create(&PostParams::default(), &secret)
-        .await
-        .unwrap();
-}
-
-/// The Task, once `holds` holds for its status.
-async fn once(
-    context: &Context,
-    name: &str,
-    what: &str,
-    holds: impl Fn(&TaskStatus) -> bool,
-) -> Task {
-    let tasks: Api<Task> = context.api();
-    eventually(&format!("Task {name}: {what}"), || async {
-        let task = tasks.get(name).await.unwrap();
-        task.status.as_ref().is_some_and(&holds).then_some(task)
-    })
-    .await
-}
-
-fn is(phase: TaskPhase) -> impl Fn(&TaskStatus) -> bool {
-    move |status| status.phase == Some(phase)
-}
-
-/// Whether `reason` is what `kubectl get tasks` shows.
-fn shows(reason: &str) -> impl Fn(&TaskStatus) -> bool {
-    move |status| {
-        status
-            .conditions
-            .last()
-            .is_some_and(|it| it.reason == reason)
-    }
-}
-
-fn status_of(task: &Task) -> TaskStatus {
-    task.status.clone().unwrap_or_default()
-}
-
-async fn job_of(context: &Context, name: &str) -> Job {
-    let jobs: Api<Job> = context.api();
-    eventually(&format!("Job {name}"), || async {
-        jobs.get_opt(name).await.unwrap()
-    })
-    .await
-}
-
-/// Plays the kubelet: the agent ends with this code and report.
-async fn agent_ends(context: &Context, job: &str, code: i32, report: &str) -> Pod {
-    let pod = kubelet::pod_of(context, job).await;
-    kubelet::ends(context, &pod, code, report).await;
-    pod
-}
-
-const DONE: &str = r#"{"version":1,"outputs":["branch: fix","made it"],"results":{"tests":"12"},"exitCode":0,"succeeded":true}"#;
 
 async fn a_task_runs_to_its_outputs(context: Context) {
     create_secret(&context).await;
@@ -212,18 +55,6 @@ async fn a_task_runs_to_its_outputs(context: Context) {
         assert_eq!(times, 1, "{reason} in {reasons:?}");
     }
     controller.stop().await;
-}
-
-/// Reasons of the events about a Task.
-async fn events(context: &Context, task: &str) -> Vec<String> {
-    let events: Api<Event> = context.api();
-    let all = events.list(&ListParams::default()).await.unwrap();
-    let about = |it: &Event| {
-        let object = &it.involved_object;
-        object.kind.as_deref() == Some("Task") && object.name.as_deref() == Some(task)
-    };
-    let mine = all.into_iter().filter(about);
-    mine.filter_map(|it| it.reason).collect()
 }
 
 async fn a_failed_agent_is_told_in_words(context: Context) {
@@ -324,7 +155,7 @@ async fn two_controllers_make_one_job_of_each_task(context: Context) {
 }
 
 /// The record of the run "v1-x" of a declared Task.
-async fn record_of(context: &Context, task: &str) -> Option<ConfigMap> {
+pub(super) async fn record_of(context: &Context, task: &str) -> Option<ConfigMap> {
     let scope = RunScope::Sync {
         sync: "team".into(),
         task: task.into(),
@@ -333,7 +164,7 @@ async fn record_of(context: &Context, task: &str) -> Option<ConfigMap> {
     context.api::<ConfigMap>().get_opt(&name).await.unwrap()
 }
 
-fn declared() -> Value {
+pub(super) fn declared() -> Value {
     json!({
         "metadata": {"annotations": {"axon.io/run": "v1-x"}, "labels": {"axon.io/sync": "team"}},
         "spec": {"ttlSecondsAfterFinished": 0},
@@ -362,20 +193,6 @@ async fn a_run_that_has_a_record_does_not_happen_again(context: Context) {
     controller.stop().await;
 }
 
-async fn gone<K>(context: &Context, name: &str)
-where
-    K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
-        + Clone
-        + std::fmt::Debug
-        + serde::de::DeserializeOwned,
-{
-    let api: Api<K> = context.api();
-    eventually(&format!("{name} is gone"), || async {
-        api.get_opt(name).await.unwrap().is_none().then_some(())
-    })
-    .await;
-}
-
 async fn of_two_tasks_with_one_run_one_runs(context: Context) {
     create_secret(&context).await;
     let spawned = json!({"metadata": {
@@ -398,23 +215,6 @@ async fn of_two_tasks_with_one_run_one_runs(context: Context) {
     for controller in pair {
         controller.stop().await;
     }
-}
-
-/// Writes by hand what a controller had written before it died.
-async fn write_status(context: &Context, name: &str, status: Value) {
-    let patch = Patch::Merge(json!({"status": status}));
-    let tasks: Api<Task> = context.api();
-    tasks
-        .patch_status(name, &PatchParams::default(), &patch)
-        .await
-        .unwrap();
-}
-
-fn claimed(name: &str) -> Value {
-    json!({"phase": "Pending", "jobName": name, "conditions": [{
-        "type": "Started", "status": "False", "reason": "Starting", "message": "",
-        "lastTransitionTime": "2026-01-01T00:00:00Z",
-    }]})
 }
 
 async fn a_start_that_was_broken_off_goes_on(context: Context) {
@@ -468,31 +268,6 @@ async fn create_record(context: &Context, task: &Task) {
         .create(&PostParams::default(), &record)
         .await
         .unwrap();
-}
-
-/// A Job as small as can be; of the Task, or of nobody.
-async fn create_job(context: &Context, name: &str, owner: Option<&Task>) -> Job {
-    let owners: Vec<_> = owner
-        .and_then(|it| it.controller_owner_ref(&()))
-        .into_iter()
-        .collect();
-    let labels = json!({"axon.io/task": name});
-    let job: Job = serde_json::from_value(json!({
-        "metadata": {"name": name, "labels": labels, "ownerReferences": owners},
-        "spec": {"backoffLimit": 0, "template": {
-            "metadata": {
-                "labels": labels,
-                "annotations": {"axon.io/task-uid": owner.and_then(kube::ResourceExt::uid).unwrap_or_default()},
-            },
-            "spec": {
-                "restartPolicy": "Never",
-                "containers": [{"name": "claude-code", "image": "claude:1"}],
-            },
-        }},
-    }))
-    .unwrap();
-    let jobs: Api<Job> = context.api();
-    jobs.create(&PostParams::default(), &job).await.unwrap()
 }
 
 async fn a_pod_left_of_a_broken_start_is_the_run(context: Context) {

@@ -1,0 +1,196 @@
+//! What goes wrong around a Task, each with the reason that it shows.
+
+use k8s_openapi::api::core::v1::ResourceQuota;
+
+use super::*;
+
+crate::on_both_servers!(
+    why_a_pod_does_not_start_is_told,
+    how_a_pod_ended_is_told,
+    a_quota_is_waited_for,
+    a_job_that_was_made_and_vanished_is_lost,
+    a_job_that_somebody_holds_back_is_left_so,
+    a_task_costs_six_writes,
+);
+
+async fn why_a_pod_does_not_start_is_told(context: Context) {
+    create_secret(&context).await;
+    let controller = Controller::start(&context);
+    create(&context, "fix", json!({})).await;
+    let pod = kubelet::pod_of(&context, "fix").await;
+    let no = json!({"conditions": [{
+        "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+        "message": "0/3 nodes are available",
+    }]});
+    kubelet::says(&context, &pod, no).await;
+    once(&context, "fix", "no node", shows("Unschedulable")).await;
+    let state = |name: &str, state: Value| json!([{"name": name, "image": "x", "imageID": "", "ready": false, "restartCount": 0, "state": state}]);
+    let yes = json!([{"type": "PodScheduled", "status": "True"}]);
+    let waits = json!({"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}});
+    let no_image = json!({"conditions": yes, "initContainerStatuses": state("checkout", waits)});
+    kubelet::says(&context, &pod, no_image).await;
+    once(&context, "fix", "no image", shows("ImagePullFailed")).await;
+    let runs = json!({"running": {"startedAt": "2026-01-01T00:00:01Z"}});
+    let cloning = json!({"initContainerStatuses": state("checkout", runs)});
+    kubelet::says(&context, &pod, cloning).await;
+    let task = once(&context, "fix", "a clone", shows("Cloning")).await;
+    assert_eq!(status_of(&task).phase, Some(TaskPhase::Pending));
+    controller.stop().await;
+}
+
+async fn how_a_pod_ended_is_told(context: Context) {
+    create_secret(&context).await;
+    let controller = Controller::start(&context);
+    let agent = |reason: &str, code: i32| {
+        json!([{"name": "claude-code", "image": "x", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"terminated": {"exitCode": code, "reason": reason,
+                "startedAt": "2026-01-01T00:00:05Z", "finishedAt": "2026-01-01T00:01:00Z"}}}])
+    };
+    let disrupted = |reason: &str| {
+        json!([
+            {"type": "PodScheduled", "status": "True"},
+            {"type": "DisruptionTarget", "status": "True", "reason": reason},
+        ])
+    };
+    let clone = json!([{"name": "checkout", "image": "x", "imageID": "", "ready": false, "restartCount": 0,
+        "state": {"terminated": {"exitCode": 1, "finishedAt": "2026-01-01T00:01:00Z"}}}]);
+    let cases = [
+        (
+            "OutOfMemory",
+            json!({"containerStatuses": agent("OOMKilled", 137)}),
+        ),
+        ("CloneFailed", json!({"initContainerStatuses": clone})),
+        (
+            "DeadlineExceeded",
+            json!({"reason": "DeadlineExceeded", "containerStatuses": agent("Error", 143)}),
+        ),
+        (
+            "NodeLost",
+            json!({"conditions": disrupted("DeletionByPodGC")}),
+        ),
+        (
+            "Evicted",
+            json!({"conditions": disrupted("PreemptionByScheduler"), "containerStatuses": agent("Error", 143)}),
+        ),
+    ];
+    for (reason, status) in cases {
+        let name = reason.to_lowercase();
+        create(&context, &name, json!({})).await;
+        let pod = kubelet::pod_of(&context, &name).await;
+        let mut status = status;
+        status["phase"] = json!("Failed");
+        kubelet::says(&context, &pod, status).await;
+        let end = ended(&context, &name).await;
+        assert!(shows(reason)(&status_of(&end)), "{reason}: {end:?}");
+        assert_eq!(status_of(&end).phase, Some(TaskPhase::Failed));
+    }
+    controller.stop().await;
+}
+
+async fn a_quota_is_waited_for(context: Context) {
+    // The embedded server knows no quotas.
+    if context.server == Kind::Embedded {
+        return;
+    }
+    create_secret(&context).await;
+    let quotas: Api<ResourceQuota> = context.api();
+    let none: ResourceQuota = serde_json::from_value(json!({
+        "metadata": {"name": "none"}, "spec": {"hard": {"count/jobs.batch": "0"}},
+    }))
+    .unwrap();
+    quotas.create(&PostParams::default(), &none).await.unwrap();
+    eventually("a quota that counts", || async {
+        let quota = quotas.get("none").await.unwrap();
+        quota.status.and_then(|it| it.used).map(drop)
+    })
+    .await;
+    let controller = Controller::start(&context);
+    create(&context, "fix", json!({})).await;
+    let refused = once(&context, "fix", "a refusal", shows("JobRefused")).await;
+    assert!(
+        said(&refused).contains("exceeded quota"),
+        "{}",
+        said(&refused)
+    );
+    quotas
+        .delete("none", &DeleteParams::default())
+        .await
+        .unwrap();
+    agent_ends(&context, "fix", 0, DONE).await;
+    ended(&context, "fix").await;
+    controller.stop().await;
+}
+
+async fn a_job_that_was_made_and_vanished_is_lost(context: Context) {
+    create_secret(&context).await;
+    for (name, attempts) in [("claimed", 0), ("made", 1)] {
+        create(&context, name, json!({})).await;
+        let mut status = claimed(name);
+        if attempts > 0 {
+            status["attempts"] = json!(attempts);
+        }
+        write_status(&context, name, status).await;
+    }
+    let controller = Controller::start(&context);
+    let lost = ended(&context, "made").await;
+    assert!(shows("JobLost")(&status_of(&lost)), "{lost:?}");
+    agent_ends(&context, "claimed", 0, DONE).await;
+    ended(&context, "claimed").await;
+    assert_eq!(jobs_and_pods(&context).await, (1, 1));
+    controller.stop().await;
+}
+
+async fn a_job_that_somebody_holds_back_is_left_so(context: Context) {
+    create_secret(&context).await;
+    let controller = Controller::start(&context);
+    create(&context, "fix", json!({})).await;
+    let pod = kubelet::pod_of(&context, "fix").await;
+    kubelet::starts(&context, &pod).await;
+    once(&context, "fix", "Running", is(TaskPhase::Running)).await;
+    let jobs: Api<Job> = context.api();
+    let hold = Patch::Merge(json!({"spec": {"suspend": true}}));
+    jobs.patch("fix", &PatchParams::default(), &hold)
+        .await
+        .unwrap();
+    // Its Pod is deleted for that; what a node writes of one that it has ended:
+    eventually("a Pod that goes", || async {
+        let pod = context.api::<Pod>().get_opt(&pod.name_any()).await.unwrap();
+        pod.is_none_or(|it| it.metadata.deletion_timestamp.is_some())
+            .then_some(())
+    })
+    .await;
+    let end = json!({"phase": "Failed"});
+    let patch = Patch::Merge(json!({"status": end}));
+    let pods: Api<Pod> = context.api();
+    pods.patch_status(&pod.name_any(), &PatchParams::default(), &patch)
+        .await
+        .ok();
+    create(&context, "other", json!({})).await;
+    agent_ends(&context, "other", 0, DONE).await;
+    ended(&context, "other").await;
+    let job = jobs.get("fix").await.unwrap();
+    assert_eq!(job.spec.unwrap().suspend, Some(true));
+    controller.stop().await;
+}
+
+async fn a_task_costs_six_writes(context: Context) {
+    create_secret(&context).await;
+    let proxy = pair::Line::start(&context, std::time::Duration::ZERO).await;
+    let controller = Controller::through(&context, proxy.client());
+    create(&context, "fix", json!({})).await;
+    let pod = kubelet::pod_of(&context, "fix").await;
+    kubelet::starts(&context, &pod).await;
+    once(&context, "fix", "Running", is(TaskPhase::Running)).await;
+    kubelet::ends(&context, &pod, 0, DONE).await;
+    ended(&context, "fix").await;
+    controller.stop().await;
+    let mut writes = proxy.writes();
+    writes.retain(|it| !it.contains("/events"));
+    let kinds: Vec<&str> = writes
+        .iter()
+        .map(|it| it.split_whitespace().next().unwrap())
+        .collect();
+    // Claimed, made, told that it was made, released; running, ended.
+    let expected = ["PATCH", "POST", "PATCH", "PATCH", "PATCH", "PATCH"];
+    assert_eq!(kinds, expected, "{writes:?}");
+}
