@@ -35,12 +35,9 @@ use super::status;
 use crate::api::Task;
 use crate::api::Workspace;
 use crate::api::labels;
-<<<<<<< HEAD
-use crate::controller::workspace;
-=======
 use crate::api::task::TaskPhase;
 use crate::api::task::TaskStatus;
->>>>>>> c4d70b5 (controller: attempts, dependencies, branches and cancellation of Tasks)
+use crate::controller::workspace;
 use crate::model::names::cut;
 
 /// Workspaces that are listed to say which ones there are.
@@ -201,15 +198,10 @@ async fn needs(client: &Client, caches: &Caches, task: &Task) -> Result<Needs, k
         });
         seen.push(FoundSecret { wanted, keys });
     }
-<<<<<<< HEAD
     if let Some(workspace) = found {
         let git = workspace::git_keys(client, workspace).await?;
         seen.extend(git.into_iter().map(needs::of_workspace));
     }
-    Ok(Needs {
-        workspace,
-        secrets: seen,
-=======
     needs.secrets = seen;
     needs.branch = branch(client, caches, task).await?;
     Ok(needs)
@@ -322,7 +314,6 @@ async fn holder(
         Holder::Task(name)
     } else {
         Holder::Nobody
->>>>>>> c4d70b5 (controller: attempts, dependencies, branches and cancellation of Tasks)
     })
 }
 
