@@ -60,10 +60,10 @@ async fn prepare(context: &Context) {
 }
 
 /// All UIDs that objects of a kind ever had, by the Task that they run.
-type Seen = Arc<Mutex<BTreeMap<String, BTreeSet<String>>>>;
+pub(super) type Seen = Arc<Mutex<BTreeMap<String, BTreeSet<String>>>>;
 
 /// Watches from the start, so that nothing is missed however short it lives.
-fn witness<K>(api: Api<K>, seen: &Seen) -> impl Future<Output = ()> + use<K>
+pub(super) fn witness<K>(api: Api<K>, seen: &Seen) -> impl Future<Output = ()> + use<K>
 where
     K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + Clone
