@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := check
 # What runs in any image.
 static := x86_64-unknown-linux-gnu
-.PHONY: check test test-real e2e e2e-agents bench schema demo lint deny
+.PHONY: check test test-real e2e e2e-agents bench fuzz schema demo lint deny
 
 # The embedded cluster runs a quickstart to its outputs.
 demo:
@@ -62,6 +62,10 @@ bench:
 	cluster=$$(tests/cluster/build); \
 	cargo build --profile ci --bin axon; \
 	"$$cluster" with benches/run target/ci/axon
+
+# Many more mutated configurations than `make test` tries.
+fuzz:
+	PROPTEST_CASES=$${CASES:-100000} cargo test --test it hostile::mutated
 
 # Generated files.
 schema:

@@ -17,6 +17,7 @@ mod exact_prompts;
 mod generated;
 mod git_server;
 mod hooks;
+mod hostile;
 mod identity;
 mod images;
 mod inspect;

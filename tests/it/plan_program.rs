@@ -25,6 +25,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use serde_json::json;
 use tokio::io::AsyncBufReadExt as _;
+use tokio::io::AsyncWriteExt as _;
 use tokio::io::BufReader;
 use tokio::process::Child;
 use tokio::process::Command;
@@ -38,6 +39,7 @@ use crate::server::eventually;
 on_both_servers!(
     a_plan_is_shown_in_three_forms,
     a_conflict_names_the_way_out_and_that_leads_out,
+    only_yes_is_taken_as_yes_on_a_terminal,
     a_saved_plan_is_carried_out_once,
     a_saved_plan_is_stale_when_anything_moved,
     a_saved_plan_of_another_cluster_or_time_is_refused,
@@ -112,6 +114,38 @@ impl<'a> Place<'a> {
         assert_eq!(status.code(), Some(code), "{args:?}\n{out}\n{err}");
         assert!(!out.contains(CANARY) && !err.contains(CANARY), "{out}{err}");
         (out, err)
+    }
+
+    /// As [`Self::axon`], on a terminal on which this is typed.
+    async fn typed(&self, args: &[&str], line: &str, code: i32) -> String {
+        let plain = self.command(args);
+        let plain = plain.as_std();
+        let quoted = |it: &std::ffi::OsStr| format!("'{}'", it.to_str().unwrap());
+        let words = std::iter::once(plain.get_program()).chain(plain.get_args());
+        let words: Vec<String> = words.map(quoted).collect();
+        let mut script = Command::new("script");
+        script
+            .args([
+                "--quiet",
+                "--return",
+                "--command",
+                &format!("{} --color never", words.join(" ")),
+                "/dev/null",
+            ])
+            .current_dir(self.dir.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let mut running = script.spawn().unwrap();
+        let mut keys = running.stdin.take().unwrap();
+        keys.write_all(line.as_bytes()).await.unwrap();
+        let ended = tokio::time::timeout(DEADLINE, running.wait_with_output());
+        let output = ended.await.expect("it ends").unwrap();
+        let shown = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(code), "{args:?}\n{shown}");
+        drop(keys);
+        shown
     }
 
     async fn phase(&self, name: &str, status: &Value) {
@@ -204,6 +238,25 @@ async fn a_conflict_names_the_way_out_and_that_leads_out(context: Context) {
     place.axon(&command, 0).await;
     let (out, _) = place.axon(&["plan"], 0).await;
     holds(&out, &["No changes."]);
+}
+
+async fn only_yes_is_taken_as_yes_on_a_terminal(context: Context) {
+    let place = Place::new(&context);
+    let workspaces: Api<Workspace> = context.api();
+    for answer in ["no\n", "y\n", "\n"] {
+        let shown = place.typed(&["apply"], answer, 1).await;
+        holds(
+            &shown,
+            &["Plan: 3 to create", "Apply this?", "Nothing was applied."],
+        );
+        assert!(workspaces.get_opt("app").await.unwrap().is_none());
+    }
+    let shown = place.typed(&["apply"], "yes\n", 0).await;
+    holds(&shown, &["Apply this?", "Applied: 3 created."]);
+    assert!(workspaces.get_opt("app").await.unwrap().is_some());
+    // Where there is nothing to do, nobody is asked.
+    let shown = place.typed(&["apply"], "", 0).await;
+    assert!(!shown.contains("Apply this?"), "{shown}");
 }
 
 async fn a_saved_plan_is_carried_out_once(context: Context) {

@@ -205,10 +205,20 @@ async fn a_plan_is_approved_by_its_digest(context: Context) {
             .clone()
     };
     assert!(annotations().await.is_empty());
+    for answer in ["no\n", "y\n"] {
+        let said = world.typed(&["approve", "app"], answer).await;
+        said.check(1, &["- Task/a  delete"]);
+        assert!(!annotations().await.contains_key("axon.io/approved-plan"));
+    }
+    world
+        .typed(&["approve", "app"], "yes\n")
+        .await
+        .check(0, &["approved", "axon sync app"]);
+    assert_eq!(annotations().await["axon.io/approved-plan"], digest);
     world
         .axon(&[&approve[..], &["--plan", &digest[..12]]].concat())
         .await
-        .check(0, &["approved", "axon sync app"]);
+        .check(0, &["approved already"]);
     assert_eq!(annotations().await["axon.io/approved-plan"], digest);
     assert!(!annotations().await.contains_key("axon.io/allow-prune"));
     world.axon(&approve).await.check(0, &["approved already"]);

@@ -17,6 +17,7 @@ use kube::api::PatchParams;
 use kube::api::PostParams;
 use serde_json::Value;
 use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
 use tokio::process::Child;
 use tokio::process::Command;
 
@@ -128,6 +129,31 @@ impl World {
     pub(super) async fn axon(&self, arguments: &[&str]) -> Said {
         let started = self.command(arguments).spawn().unwrap();
         end(started).await
+    }
+
+    /// The same, on a terminal on which this is typed.
+    pub(super) async fn typed(&self, arguments: &[&str], line: &str) -> Said {
+        let plain = self.command(arguments);
+        let plain = plain.as_std();
+        let words = std::iter::once(plain.get_program()).chain(plain.get_args());
+        let words: Vec<String> = words
+            .map(|it| format!("'{}'", it.to_str().unwrap()))
+            .collect();
+        let command = format!("{} --color never", words.join(" "));
+        let mut script = Command::new("script");
+        script
+            .args(["--quiet", "--return", "--command", &command, "/dev/null"])
+            .current_dir(self.dir())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let mut running = script.spawn().unwrap();
+        let mut keys = running.stdin.take().unwrap();
+        keys.write_all(line.as_bytes()).await.unwrap();
+        let said = end(running).await;
+        drop(keys);
+        said
     }
 
     /// The same, as whom another kubeconfig names.
