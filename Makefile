@@ -37,7 +37,7 @@ e2e:
 	cargo test --test e2e --no-run; \
 	RUSTFLAGS="-C target-feature=+crt-static" cargo build --package axon-helper --target $(static); \
 	tests/cluster/images $$target/debug/axon $$target/$(static)/debug/axon-helper $$target/images; \
-	AXON_REQUIRE_NODE=1 "$$cluster" with-node --image $$target/images/pause.tar \
+	AXON_TEST_TLS=$$(realpath $$target/images/tls) AXON_REQUIRE_NODE=1 "$$cluster" with-node --image $$target/images/pause.tar \
 	  --image $$target/images/axon.tar --image $$target/images/agent.tar --image $$target/images/echo.tar \
 	  cargo test --offline --test e2e
 

@@ -215,6 +215,9 @@ failCgroupV1: false
 failSwapOn: false
 evictionHard: {memory.available: 50Mi, nodefs.available: 1%%, imagefs.available: 1%%}
 imageGCHighThresholdPercent: 100
+# Mounted Secrets follow their objects within seconds.
+syncFrequency: 5s
+configMapAndSecretChangeDetectionStrategy: Watch
 resolvConf: %s
 volumePluginDir: %s
 `, nodeAddress, containerd, os.Getenv(cgroupVariable), p.at("resolv.conf"), p.at("plugins")),

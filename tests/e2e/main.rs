@@ -8,6 +8,7 @@
 )]
 
 mod audit;
+mod credentials;
 #[path = "../it/git_server.rs"]
 #[expect(dead_code, reason = "shared with tests/it, which uses all of it")]
 mod git_server;
@@ -20,5 +21,9 @@ mod prompts;
 mod pushed;
 mod rights;
 mod secrets;
+#[path = "../it/ssh_server.rs"]
+#[expect(dead_code, reason = "shared with tests/it, which uses all of it")]
+mod ssh_server;
 mod task;
+mod tls;
 mod trouble;

@@ -185,6 +185,16 @@ impl Node {
 }
 
 impl Place {
+    /// Where Pods reach what a test serves.
+    pub(crate) fn address(&self) -> &str {
+        &self.node.address
+    }
+
+    /// A directory of the test's own; the git server serves what is in it.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// A repository on the git server, and its URL as Pods see it.
     pub(crate) fn repo(&self, name: &str) -> (GitRepo, String) {
         let repo = GitRepo::new(self.dir.path(), name);
@@ -246,6 +256,6 @@ impl Place {
     clippy::disallowed_methods,
     reason = "the harness speaks to the suite through the environment"
 )]
-fn var(name: &str) -> Option<String> {
+pub(crate) fn var(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }

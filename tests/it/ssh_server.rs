@@ -25,20 +25,27 @@ pub(crate) struct Sshd {
 impl Sshd {
     /// Nothing where the program is missing, unless the suite must be whole.
     pub(crate) fn start(dir: &Path) -> Option<Self> {
-        Self::start_with(dir, "AcceptEnv GIT_PROTOCOL")
+        Self::start_with(dir, free_address(), "AcceptEnv GIT_PROTOCOL")
+    }
+
+    /// Listens on another address of this machine than its loopback: for Pods.
+    pub(crate) fn start_at(dir: &Path, address: &str) -> Option<Self> {
+        let mut free = free_address();
+        free.set_ip(address.parse().unwrap());
+        Self::start_with(dir, free, "AcceptEnv GIT_PROTOCOL")
     }
 
     /// A server by which git knows no protocol but the first: it lists all refs, and gives out no
     /// commit but those that refs stand at.
     pub(crate) fn start_old(dir: &Path) -> Option<Self> {
-        Self::start_with(dir, "")
+        Self::start_with(dir, free_address(), "")
     }
 
     #[expect(
         clippy::disallowed_methods,
         reason = "the harness speaks to the suite through the environment"
     )]
-    fn start_with(dir: &Path, setting: &str) -> Option<Self> {
+    fn start_with(dir: &Path, address: SocketAddr, setting: &str) -> Option<Self> {
         let Some(program) = PROGRAMS.iter().find(|path| Path::new(path).exists()) else {
             assert!(
                 std::env::var_os("AXON_REQUIRE_REAL").is_none(),
@@ -54,7 +61,6 @@ impl Sshd {
         let host_key = key(dir, "host", &["-t", "ed25519"]);
         let client = key(dir, "client", &["-t", "ed25519"]);
         fs::write(dir.join("authorized"), public(&client)).unwrap();
-        let address = free_address();
         let config = format!(
             "ListenAddress {address}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\n\
              StrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
