@@ -35,6 +35,10 @@ pub const ORIGIN: &str = "axon.io/origin";
 pub const RUN: &str = "axon.io/run";
 /// Annotation on a plain Task manifest: raise it to run the Task again.
 pub const RERUN: &str = "axon.io/rerun";
+/// Annotation on Tasks made by a command: which call of it made them.
+pub const REQUEST: &str = "axon.io/request";
+/// Annotation on Tasks made by `axon rerun`: name of the first Task of these words.
+pub const RERUN_OF: &str = "axon.io/rerun-of";
 /// Annotation on spawned Tasks: the key of the work item, which holds its repository.
 pub const ITEM: &str = "axon.io/item";
 /// Annotation on spawned Tasks: where a person finds the work item.

@@ -2,8 +2,6 @@
 //! for each change.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::io::IsTerminal as _;
 use std::mem::discriminant;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -15,6 +13,8 @@ use indicatif::ProgressStyle;
 use tokio::time::Instant;
 
 use crate::cli::apply_text;
+use crate::cli::live::Lines;
+use crate::cli::live::is_live;
 use crate::cli::text_diff::visible;
 use crate::cli::ui;
 use crate::model::Key;
@@ -30,13 +30,6 @@ use crate::sync::Stand;
 const MAX_LINES: usize = 10;
 /// A bar, its kind before it and its numbers after it.
 const BAR: &str = "{prefix:<12} {bar:24} {pos}/{len}";
-/// One line, cut at the edge of the terminal.
-const LINE: &str = "{wide_msg}";
-
-/// Whether a person looks on.
-fn is_live() -> bool {
-    io::stderr().is_terminal()
-}
 
 /// The objects of a plan as they are written.
 pub(super) struct Applying {
@@ -112,26 +105,17 @@ fn word(progress: Progress) -> &'static str {
 pub(super) struct Waiting {
     tasks: Mutex<Tasks>,
     /// None: lines for each change.
-    screen: Option<Screen>,
+    screen: Option<Lines>,
 }
 
 /// Where each stands, and since when.
 type Tasks = BTreeMap<ObjectName, (Stand, Instant)>;
 
-/// Lines that are drawn over and over.
-struct Screen {
-    all: MultiProgress,
-    lines: Mutex<Vec<ProgressBar>>,
-}
-
 impl Waiting {
     pub(super) fn new() -> Self {
         Self {
             tasks: Mutex::default(),
-            screen: is_live().then(|| Screen {
-                all: MultiProgress::new(),
-                lines: Mutex::default(),
-            }),
+            screen: Lines::new(),
         }
     }
 
@@ -154,35 +138,6 @@ impl Waiting {
     pub(super) fn draw(&self) {
         if let Some(screen) = &self.screen {
             screen.draw(&lines(&lock(&self.tasks), Instant::now()));
-        }
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        if let Some(screen) = &self.screen {
-            screen.draw(&[]);
-        }
-    }
-}
-
-impl Screen {
-    fn draw(&self, texts: &[String]) {
-        let mut lines = lock(&self.lines);
-        while lines.len() > texts.len() {
-            if let Some(line) = lines.pop() {
-                line.finish_and_clear();
-                self.all.remove(&line);
-            }
-        }
-        while lines.len() < texts.len() {
-            let line = self.all.add(ProgressBar::new_spinner());
-            line.set_style(style(LINE));
-            lines.push(line);
-        }
-        for (line, text) in lines.iter().zip(texts) {
-            line.set_message(text.clone());
-            line.tick();
         }
     }
 }

@@ -70,20 +70,32 @@ pub enum Command {
     Diff(commands::diff::Options),
     /// Make the cluster equal to a configuration, or carry out a saved plan
     Apply(commands::apply::Options),
+    /// Run an agent: create a Task
+    Run(commands::run::Options),
+    /// Show objects: Tasks, TaskSpawners, Workspaces, RepoSyncs
+    Get(commands::get::Options),
+    /// Delete objects
+    Delete(commands::delete::Options),
+    /// Stop the runs of Tasks
+    Cancel(commands::cancel::Options),
+    /// Run a Task again
+    Rerun(commands::rerun::Options),
     /// Create a RepoSync
     Create(commands::create::Options),
     /// Make a RepoSync look now, and wait for what comes of it
     Sync(commands::sync::Options),
     /// Let a RepoSync apply the plan that it shows
     Approve(commands::approve::Options),
-    /// Hold a RepoSync: nothing is applied until it is resumed
+    /// Hold a RepoSync or a TaskSpawner until it is resumed
     Suspend(commands::suspend::Options),
-    /// Let a RepoSync go on
+    /// Let a RepoSync or a TaskSpawner go on
     Resume(commands::suspend::Options),
     /// Show what runs, and first what is wrong
     Status(commands::status::Options),
     /// Show what belongs to what: syncs, their objects, Tasks, Jobs and Pods
     Tree(commands::tree::Options),
+    /// Show what the agents of Tasks do: turns, tools, edits, cost
+    Logs(commands::logs::Options),
     /// Show what happened, newest first: syncs and runs
     History(commands::history::Options),
     /// Show where an object comes from, back to the line of a file, and what became of it

@@ -1,25 +1,27 @@
 //! `-o`: objects for people and for programs.
 
 use std::fmt::Write as _;
+use std::str::FromStr;
 
 use clap::Args;
-use clap::ValueEnum;
 use serde_json::Value;
 use serde_json::json;
 
 use crate::cli::inspect::Item;
+use crate::cli::jsonpath::Template;
+use crate::cli::text_diff::visible;
 use crate::sync::render;
 
 /// How to print.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct Output {
-    /// Output format
+    /// Output format: table, wide, yaml, json, name or jsonpath=TEMPLATE
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Format,
 }
 
 /// A way to print.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Debug, PartialEq)]
 enum Format {
     /// For people.
     Table,
@@ -29,41 +31,64 @@ enum Format {
     Json,
     /// `kind.group/name`, one a line.
     Name,
+    JsonPath(Template),
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some(("jsonpath", template)) => Template::parse(template)
+                .map(Self::JsonPath)
+                .map_err(|error| error.to_string()),
+            _ => match text {
+                "table" => Ok(Self::Table),
+                "wide" => Ok(Self::Wide),
+                "yaml" => Ok(Self::Yaml),
+                "json" => Ok(Self::Json),
+                "name" => Ok(Self::Name),
+                _ => Err("known are table, wide, yaml, json, name and jsonpath=TEMPLATE".into()),
+            },
+        }
+    }
 }
 
 /// For whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Audience {
     People { wide: bool },
     Programs(Machine),
 }
 
 /// A form that programs read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Machine {
     Yaml,
     Json,
     Name,
+    JsonPath(Template),
 }
 
 impl Output {
-    pub(super) fn audience(self) -> Audience {
-        match self.output {
+    pub(super) fn audience(&self) -> Audience {
+        match &self.output {
             Format::Table => Audience::People { wide: false },
             Format::Wide => Audience::People { wide: true },
             Format::Yaml => Audience::Programs(Machine::Yaml),
             Format::Json => Audience::Programs(Machine::Json),
             Format::Name => Audience::Programs(Machine::Name),
+            Format::JsonPath(it) => Audience::Programs(Machine::JsonPath(it.clone())),
         }
     }
 }
 
 impl Machine {
     /// Objects, as `kubectl get` prints several.
-    pub(super) fn objects<'a>(self, items: impl IntoIterator<Item = &'a Item>) -> String {
+    pub(super) fn objects<'a>(&self, items: impl IntoIterator<Item = &'a Item>) -> String {
         let items = items.into_iter();
         match self {
-            Self::Yaml | Self::Json => {
+            Self::Yaml | Self::Json | Self::JsonPath(_) => {
                 let all: Vec<Value> = items.map(Item::json).collect();
                 self.value(&json!({"apiVersion": "v1", "kind": "List", "items": all}))
             }
@@ -71,9 +96,23 @@ impl Machine {
         }
     }
 
-    /// Any value. As a name it has none.
-    pub(super) fn value(self, value: &Value) -> String {
+    /// One object, as `kubectl get` prints the one that was named.
+    pub(super) fn object(&self, item: &Item) -> String {
         match self {
+            Self::Yaml | Self::Json | Self::JsonPath(_) => self.value(&item.json()),
+            Self::Name => self.objects([item]),
+        }
+    }
+
+    /// Any value. As a name it has none.
+    pub(super) fn value(&self, value: &Value) -> String {
+        match self {
+            Self::JsonPath(template) => {
+                // Line breaks are the template's, or asked for by it.
+                let text = template.render(value);
+                let lines: Vec<String> = text.split('\n').map(visible).collect();
+                lines.join("\n")
+            }
             Self::Yaml => render::document(value),
             Self::Json => {
                 let text = format!("{value:#}\n");

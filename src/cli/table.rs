@@ -57,6 +57,35 @@ impl Table {
         self.rows.push(cells);
     }
 
+    /// Puts `cell` into the column of every row that has one of these headings.
+    pub(super) fn replace(&mut self, headings: &[&str], cell: &Cell) {
+        let column = self.headings.iter().position(|it| headings.contains(it));
+        let Some(column) = column else { return };
+        for row in &mut self.rows {
+            if let Some(old) = row.get_mut(column) {
+                old.clone_from(cell);
+            }
+        }
+    }
+
+    /// How wide each column is, in at most `width` columns of a terminal.
+    pub(super) fn layout(&self, width: Option<usize>) -> Vec<usize> {
+        self.widths(width)
+    }
+
+    /// The rows alone, below those of a table of these widths. What is longer pushes the rest aside.
+    pub(super) fn rows_in(&self, widths: &[usize]) -> String {
+        let mut text = String::new();
+        for row in &self.rows {
+            let wide = row.iter().zip(widths);
+            let wide = wide.map(|(cell, width)| (*width).max(screen::columns_of(&cell.text)));
+            let wide: Vec<usize> = wide.collect();
+            text.push_str(line(row, &wide).trim_end());
+            text.push('\n');
+        }
+        text
+    }
+
     /// The text, in at most `width` columns where there is a limit.
     pub(super) fn render(&self, width: Option<usize>) -> String {
         let widths = self.widths(width);

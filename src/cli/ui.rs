@@ -4,9 +4,13 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::fmt::Write as _;
 use std::io;
+use std::io::Write as _;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 
 use anstyle::AnsiColor;
 use anstyle::Style;
+use indicatif::MultiProgress;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::args::Color;
@@ -123,12 +127,55 @@ pub fn warning(line: impl fmt::Display) {
 
 /// Prints data to stdout as it is. A reader that has gone away (`| head`) ends the output quietly.
 pub fn out(text: impl fmt::Display) {
-    io::Write::write_fmt(&mut anstream::stdout(), format_args!("{text}")).ok();
+    above(|| {
+        io::Write::write_fmt(&mut anstream::stdout(), format_args!("{text}")).ok();
+    });
+}
+
+/// Prints bytes to stdout, whatever they are.
+pub fn bytes(bytes: &[u8]) {
+    above(|| {
+        let mut out = io::stdout().lock();
+        out.write_all(bytes).and_then(|()| out.flush()).ok();
+    });
+}
+
+/// Lines that are drawn over and over; what is printed meanwhile goes above them.
+static DRAWN: Mutex<Option<MultiProgress>> = Mutex::new(None);
+
+/// Says what is drawn from now on.
+pub fn draws(lines: Option<MultiProgress>) {
+    *DRAWN.lock().unwrap_or_else(PoisonError::into_inner) = lines;
+}
+
+fn above(print: impl FnOnce()) {
+    let drawn = DRAWN.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    match drawn {
+        Some(lines) => lines.suspend(print),
+        None => print(),
+    }
 }
 
 fn note_raw(text: &str) {
     // Nowhere is left to say that stderr is gone.
-    io::Write::write_all(&mut anstream::stderr(), text.as_bytes()).ok();
+    above(|| {
+        anstream::stderr().write_all(text.as_bytes()).ok();
+    });
+}
+
+/// stderr, above what is drawn.
+struct Above;
+
+impl io::Write for Above {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut written = Ok(0);
+        above(|| written = io::stderr().write(bytes));
+        written
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }
 
 /// Fixes for the whole process when colour is used.
@@ -151,7 +198,7 @@ pub fn log(verbose: u8) {
     // A second initialisation (tests) keeps the first one.
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))
-        .with_writer(io::stderr)
+        .with_writer(|| Above)
         .with_ansi(anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never)
         .try_init()
         .ok();

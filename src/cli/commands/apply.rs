@@ -234,6 +234,11 @@ fn failed(plan: &Plan, applied: &Applied, stop: &CancellationToken) -> Exit {
 /// Asks on the terminal.
 async fn confirmed() -> Result<bool, Failure> {
     ui::note("Apply this? Only \"yes\" is taken as yes:");
+    answered_yes().await
+}
+
+/// Whether the next line that is typed is a yes.
+pub(super) async fn answered_yes() -> Result<bool, Failure> {
     let (sender, answer) = oneshot::channel();
     // A thread of its own: the runtime would wait for one of its own when the program ends.
     std::thread::spawn(move || sender.send(io::stdin().lines().next()).ok());

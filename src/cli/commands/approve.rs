@@ -9,8 +9,8 @@ use serde_json::json;
 
 use crate::api::labels;
 use crate::cli::args::Global;
+use crate::cli::commands::named;
 use crate::cli::commands::plan::with_hint;
-use crate::cli::commands::sync;
 use crate::cli::commands::sync::answer;
 use crate::cli::exit::Exit;
 use crate::cli::inspect::Item;
@@ -53,7 +53,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> Result<Exit, Fail
             .hint("approve without asking: --yes, best with --plan DIGEST"));
     }
     let (reader, namespace) = Reader::connect(global).await?;
-    let item = sync::get(&reader, &namespace, &name).await?;
+    let item = named::get(&reader, &namespace, Kind::RepoSync, &name).await?;
     let standing = Standing::of(&item);
     let Some(shown) = pending(&item) else {
         return Err(nothing(&item, &standing));
@@ -113,10 +113,12 @@ async fn write(
                     .collect(),
             ),
         }});
-        match sync::patch(reader, name, &change).await {
+        match named::patch(reader, Kind::RepoSync, name, &change).await {
             Ok(()) => return Ok(()),
             // Something else about the object changed: look whether the plan did.
-            Err(cluster::Error::Moved(_)) => item = sync::get(reader, namespace, name).await?,
+            Err(cluster::Error::Moved(_)) => {
+                item = named::get(reader, namespace, Kind::RepoSync, name).await?;
+            }
             Err(error) => {
                 let tried = format!("cannot approve the plan of {}", item.key());
                 return Err(with_hint(Failure::new(tried, &error), &error));

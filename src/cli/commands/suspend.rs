@@ -1,13 +1,13 @@
-//! `axon suspend` and `axon resume`: hold a sync, and let it go on.
+//! `axon suspend` and `axon resume`: hold a sync or a spawner, and let it go on.
 
 use clap::Args;
 use serde_json::Value;
 use serde_json::json;
 
 use crate::cli::args::Global;
+use crate::cli::commands::named;
+use crate::cli::commands::named::FIELD_MANAGER;
 use crate::cli::commands::plan::with_hint;
-use crate::cli::commands::sync;
-use crate::cli::commands::sync::FIELD_MANAGER;
 use crate::cli::exit::Exit;
 use crate::cli::inspect::Item;
 use crate::cli::inspect::Kind;
@@ -18,12 +18,12 @@ use crate::cli::ui;
 use crate::cli::ui::Failure;
 
 /// What can be held.
-const KINDS: [Kind; 1] = [Kind::RepoSync];
+const KINDS: [Kind; 2] = [Kind::RepoSync, Kind::TaskSpawner];
 
 /// Which object
 #[derive(Debug, Args)]
 pub struct Options {
-    /// `sync/NAME` or `sync NAME`
+    /// `sync/NAME` or `spawner/NAME`
     #[arg(required = true, num_args = 1..=2, value_name = "KIND/NAME")]
     object: Vec<String>,
 }
@@ -36,11 +36,13 @@ pub(super) enum To {
 }
 
 pub(super) async fn run(global: &Global, options: &Options, to: To) -> Result<Exit, Failure> {
-    let Some(Reference { name, .. }) = Reference::parse(&options.object, &KINDS)? else {
-        return Err(Failure::usage("name what to hold: sync/NAME"));
+    let Some(Reference { kind, name }) = Reference::parse(&options.object, &KINDS)? else {
+        return Err(Failure::usage(
+            "name what to hold: sync/NAME or spawner/NAME",
+        ));
     };
     let (reader, namespace) = Reader::connect(global).await?;
-    let item = sync::get(&reader, &namespace, &name).await?;
+    let item = named::get(&reader, &namespace, kind, &name).await?;
     let wanted = to == To::Suspend;
     let is_suspended = item.value("/spec/suspend") == Some(&Value::Bool(true));
     let (done, verb) = match to {
@@ -57,7 +59,7 @@ pub(super) async fn run(global: &Global, options: &Options, to: To) -> Result<Ex
         return Ok(Exit::Ok);
     }
     let change = json!({"spec": {"suspend": wanted}});
-    sync::patch(&reader, &name, &change)
+    named::patch(&reader, kind, &name, &change)
         .await
         .map_err(|error| {
             with_hint(
@@ -66,7 +68,10 @@ pub(super) async fn run(global: &Global, options: &Options, to: To) -> Result<Ex
             )
         })?;
     ui::out(format_args!("{} {done}\n", item.key()));
-    if let Some(manager) = rival(&item) {
+    if kind == Kind::TaskSpawner && wanted {
+        ui::note("No new Tasks are made; those that run go on.");
+    }
+    if let Some(manager) = rival(&item, "suspend") {
         ui::warning(format_args!(
             "\"spec.suspend\" is set by {:?}, which will set it back: change it there too",
             screen::line(manager)
@@ -76,8 +81,8 @@ pub(super) async fn run(global: &Global, options: &Options, to: To) -> Result<Ex
 }
 
 /// Who applies the field again and again.
-fn rival(item: &Item) -> Option<&str> {
-    let managers = item.managers_of("suspend").into_iter();
+pub(super) fn rival<'a>(item: &'a Item, field: &str) -> Option<&'a str> {
+    let managers = item.managers_of(field).into_iter();
     let mut rivals = managers.filter(|(name, applies)| {
         // `kubectl apply` of old is an Update, and sets back what its file says.
         *name != FIELD_MANAGER && (*applies || *name == "kubectl-client-side-apply")
@@ -98,7 +103,11 @@ mod tests {
                 "fieldsV1": {"f:spec": {format!("f:{field}"): {}}},
             }]}});
             let item = item(Kind::RepoSync, "app", &fields);
-            assert_eq!(rival(&item), expected, "{manager} {operation} {field}");
+            assert_eq!(
+                rival(&item, "suspend"),
+                expected,
+                "{manager} {operation} {field}"
+            );
         };
         check("flux", "Apply", "suspend", Some("flux"));
         check("flux", "Apply", "interval", None);

@@ -74,6 +74,11 @@ impl Item {
         self.object.metadata.deletion_timestamp.is_some()
     }
 
+    /// Whether a Task has come to its end.
+    pub(in crate::cli) fn is_finished(&self) -> bool {
+        matches!(self.text("/status/phase"), Some("Succeeded" | "Failed"))
+    }
+
     /// Whether the status speaks of the spec as it is now.
     pub(in crate::cli) fn is_observed(&self) -> bool {
         let observed = self.value("/status/observedGeneration");

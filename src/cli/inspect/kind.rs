@@ -95,7 +95,8 @@ impl Kind {
         }
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// The kind that a person means.
+    pub(in crate::cli) fn parse(text: &str) -> Option<Self> {
         let name = text.to_ascii_lowercase();
         let name = name.split('.').next().unwrap_or_default();
         match name {

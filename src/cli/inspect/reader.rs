@@ -75,7 +75,7 @@ impl Reader {
         Ok((Self { client, scope }, namespace))
     }
 
-    #[cfg(test)]
+    /// Reads one namespace.
     pub(in crate::cli) fn of(client: Client, namespace: Namespace) -> Self {
         let scope = Scope::One(namespace);
         Self { client, scope }
@@ -142,6 +142,10 @@ impl Reader {
             Err(Error::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    pub(in crate::cli) fn client(&self) -> Client {
+        self.client.clone()
     }
 
     pub(in crate::cli) fn api(&self, kind: Kind) -> Api<DynamicObject> {

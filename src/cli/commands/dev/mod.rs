@@ -3,6 +3,7 @@
 mod agents;
 mod board;
 mod embedded;
+mod live;
 mod options;
 mod report;
 mod secrets;
@@ -15,6 +16,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use kube::Api;
 use kube::Client;
 use kube::runtime::WatchStreamExt as _;
@@ -22,7 +24,10 @@ use kube::runtime::watcher;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tokio::sync::Notify;
+use tokio::time::MissedTickBehavior;
+use tokio::time::interval;
 use tokio::time::sleep;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::Task;
@@ -33,6 +38,7 @@ use crate::cli::commands::dev::embedded::create_namespace;
 use crate::cli::commands::dev::embedded::path_folders;
 use crate::cli::commands::dev::embedded::start;
 use crate::cli::commands::dev::embedded::unwritable;
+use crate::cli::commands::dev::live::Live;
 use crate::cli::commands::dev::secrets::Secrets;
 use crate::cli::exit::Exit;
 use crate::cli::source::Source;
@@ -55,6 +61,11 @@ pub use options::Options;
 /// With `--once`, Tasks that wait for a person for this long are not waited for: longer than an object
 /// of the same sync takes to be seen.
 const STUCK: Duration = Duration::from_secs(5);
+
+/// With `--once`, how long the rest of what agents said is awaited once all Tasks have ended.
+const LINGER: Duration = Duration::from_secs(5);
+/// How often the lines of what goes on are drawn anew: their clocks show seconds.
+const TICK: Duration = Duration::from_millis(500);
 
 pub async fn run(global: &Global, options: Options) -> Result<Exit, Failure> {
     let secrets = Secrets::read(&options.secrets)?;
@@ -88,6 +99,7 @@ pub async fn run(global: &Global, options: Options) -> Result<Exit, Failure> {
             options.source.source
         ),
         board: RefCell::new(Board::new(options.once)),
+        live: Live::new(),
         planned: RefCell::default(),
         stop: CancellationToken::new(),
     };
@@ -115,6 +127,7 @@ struct Session {
     /// What takes the flags that this command does not have.
     command: String,
     board: RefCell<Board>,
+    live: Live,
     planned: RefCell<Planned>,
     stop: CancellationToken,
 }
@@ -189,6 +202,14 @@ impl Session {
                 () = sleep(STUCK), if is_stuck => break,
             }
         }
+        let all_said = async {
+            while self.live.listens() {
+                changed.notified().await;
+            }
+        };
+        // What is not said by then is lost to nobody: `axon logs` tells it.
+        timeout(LINGER, all_said).await.ok();
+        self.live.draw();
         let board = self.board.borrow();
         ui::out(board.outcome(namespace));
         if board.is_success(namespace) {
@@ -250,14 +271,35 @@ impl Session {
         let show = |line: Option<String>| line.into_iter().for_each(ui::note);
         let tasks = Api::<Task>::all(self.client.clone());
         let mut events = pin!(watcher(tasks, watcher::Config::default()).default_backoff());
-        while let Some(event) = events.next().await {
-            match event {
-                Ok(watcher::Event::Apply(task) | watcher::Event::InitApply(task)) => {
-                    show(self.board.borrow_mut().task(&task));
+        let mut listening = FuturesUnordered::new();
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            let event = tokio::select! {
+                event = events.next() => event,
+                Some(()) = listening.next() => {
+                    changed.notify_one();
+                    continue;
                 }
-                Ok(watcher::Event::Delete(task)) => self.board.borrow_mut().task_gone(&task),
-                Ok(watcher::Event::Init | watcher::Event::InitDone) => {}
-                Err(error) => tracing::warn!(%error, "watching Tasks"),
+                _ = tick.tick() => {
+                    self.live.draw();
+                    continue;
+                }
+            };
+            match event {
+                Some(Ok(watcher::Event::Apply(task) | watcher::Event::InitApply(task))) => {
+                    show(self.board.borrow_mut().task(&task));
+                    if let Some(item) = self.live.task(&task) {
+                        listening.push(self.live.listen(self.client.clone(), item));
+                    }
+                }
+                Some(Ok(watcher::Event::Delete(task))) => {
+                    self.board.borrow_mut().task_gone(&task);
+                    self.live.gone(&task);
+                }
+                Some(Ok(watcher::Event::Init | watcher::Event::InitDone)) => {}
+                Some(Err(error)) => tracing::warn!(%error, "watching Tasks"),
+                None => return,
             }
             changed.notify_one();
         }

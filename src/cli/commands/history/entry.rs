@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::api::labels;
-use crate::cli::commands::status::is_finished;
 use crate::cli::inspect::Health;
 use crate::cli::inspect::Item;
 use crate::cli::inspect::Kind;
@@ -71,7 +70,7 @@ pub(super) fn entries(seen: &Seen, only: Only<'_>) -> Vec<Entry> {
     // What is left has no record: it may run as often as someone likes, or has not begun.
     for task in tasks.into_values() {
         let asked = is_asked(task.name(), task.sync());
-        let began = is_finished(task) || task.time("/status/startTime").is_some();
+        let began = task.is_finished() || task.time("/status/startTime").is_some();
         if asked && (began || matches!(only, Only::Task(_))) {
             all.push(run(task));
         }

@@ -8,9 +8,9 @@ use serde_json::json;
 
 use crate::api::labels;
 use crate::cli::args::Global;
+use crate::cli::commands::named;
 use crate::cli::commands::status::cannot_read;
 use crate::cli::commands::status::told_unread;
-use crate::cli::commands::sync;
 use crate::cli::exit::Exit;
 use crate::cli::inspect::Kind;
 use crate::cli::inspect::Reader;
@@ -50,7 +50,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> Result<Exit, Fail
         None => Only::Nothing,
         Some(it) if it.kind == Kind::Task => Only::Task(it.name.as_str()),
         Some(it) => {
-            sync::get(&reader, &namespace, &it.name).await?;
+            named::get(&reader, &namespace, Kind::RepoSync, &it.name).await?;
             Only::Sync(it.name.as_str())
         }
     };
@@ -70,7 +70,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> Result<Exit, Fail
     };
     entries.truncate(entries.len() - more);
     match options.output.audience() {
-        Audience::Programs(machine) => ui::out(programs(machine, &entries)),
+        Audience::Programs(machine) => ui::out(programs(&machine, &entries)),
         Audience::People { wide } => {
             if entries.is_empty() && seen.unread.is_empty() {
                 let what = asked.map_or(place, |it| it.to_string());
@@ -108,10 +108,10 @@ fn people(entries: &[Entry], wide: bool) -> String {
     table.render(screen::width().filter(|_| !wide))
 }
 
-fn programs(machine: Machine, entries: &[Entry]) -> String {
+fn programs(machine: &Machine, entries: &[Entry]) -> String {
     match machine {
         Machine::Name => lines(entries.iter().map(|it| it.what.clone())),
-        Machine::Yaml | Machine::Json => {
+        Machine::Yaml | Machine::Json | Machine::JsonPath(_) => {
             let items = entries.iter().map(|it| {
                 json!({
                     "time": it.time.map(|it| it.strftime("%FT%TZ").to_string()),

@@ -18,8 +18,6 @@ use crate::cli::ui;
 use crate::cli::ui::Failure;
 use crate::cluster;
 
-pub(super) use text::is_finished;
-
 /// What is read, in the order of output.
 const KINDS: [(Kind, &str); 4] = [
     (Kind::RepoSync, ""),

@@ -192,7 +192,7 @@ impl View {
         let mut text = format!("{HEADING}Tasks{HEADING:#}: {}\n", told.join(", "));
         let unfinished = tasks.iter().zip(&standings);
         let unfinished: Vec<_> = unfinished
-            .filter(|(item, _)| self.wide || !is_finished(item))
+            .filter(|(item, _)| self.wide || !item.is_finished())
             .collect();
         let limit = if self.wide { usize::MAX } else { MAX_TASKS };
         let mut table = self.table(&["TASK", "STATE", "AGE", "FROM"], &["AGENT", "MESSAGE"]);
@@ -256,11 +256,6 @@ fn source(spawner: &Item) -> String {
         return "GitHub".to_owned();
     }
     "-".to_owned()
-}
-
-/// Whether a Task has come to its end.
-pub(in crate::cli::commands) fn is_finished(task: &Item) -> bool {
-    matches!(task.text("/status/phase"), Some("Succeeded" | "Failed"))
 }
 
 #[cfg(test)]

@@ -7,12 +7,9 @@ use std::time::Duration;
 
 use clap::Args;
 use futures::StreamExt as _;
-use kube::api::Patch;
-use kube::api::PatchParams;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher;
 use kube::runtime::watcher::watch_object;
-use serde_json::Value;
 use serde_json::json;
 use tokio::time::sleep;
 use tokio::time::timeout;
@@ -20,6 +17,7 @@ use uuid::Uuid;
 
 use crate::api::labels;
 use crate::cli::args::Global;
+use crate::cli::commands::named;
 use crate::cli::commands::plan::with_hint;
 use crate::cli::exit::Exit;
 use crate::cli::inspect::Item;
@@ -28,23 +26,16 @@ use crate::cli::inspect::Reader;
 use crate::cli::inspect::Reference;
 use crate::cli::inspect::age;
 use crate::cli::inspect::reader::classified;
-use crate::cli::inspect::reader::within;
 use crate::cli::screen;
 use crate::cli::ui;
 use crate::cli::ui::Failure;
-use crate::cluster;
-use crate::model::Namespace;
 use crate::model::ObjectName;
 use crate::model::duration::GoDuration;
 
 use answer::Answer;
 
-/// Field manager of what people change by commands.
-pub(super) const FIELD_MANAGER: &str = "axon-cli";
 /// A controller that runs answers sooner; then it is worth asking whether one does.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Most names that a hint lists.
-const MAX_NAMES: usize = 10;
 
 /// Make a RepoSync look now, and wait for what comes of it
 #[derive(Debug, Args)]
@@ -62,7 +53,7 @@ pub struct Options {
 pub(super) async fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
     let name = Reference::name_of(&options.name, Kind::RepoSync)?;
     let (reader, namespace) = Reader::connect(global).await?;
-    let before = get(&reader, &namespace, &name).await?;
+    let before = named::get(&reader, &namespace, Kind::RepoSync, &name).await?;
     if answer::is_suspended(&before) {
         return Err(
             Failure::plain(format!("{} is suspended", before.key())).hint(format!(
@@ -72,12 +63,14 @@ pub(super) async fn run(global: &Global, options: &Options) -> Result<Exit, Fail
     }
     let asked = format!("{}/{}", age::now().strftime("%FT%TZ"), Uuid::new_v4());
     let change = json!({"metadata": {"annotations": {labels::RECONCILE_AT: asked}}});
-    patch(&reader, &name, &change).await.map_err(|error| {
-        with_hint(
-            Failure::new(format!("cannot ask {}", before.key()), &error),
-            &error,
-        )
-    })?;
+    named::patch(&reader, Kind::RepoSync, &name, &change)
+        .await
+        .map_err(|error| {
+            with_hint(
+                Failure::new(format!("cannot ask {}", before.key()), &error),
+                &error,
+            )
+        })?;
     if options.no_wait {
         ui::note(format_args!("asked {}", before.key()));
         return Ok(Exit::Ok);
@@ -94,43 +87,6 @@ pub(super) async fn run(global: &Global, options: &Options) -> Result<Exit, Fail
             Ok(Exit::Interrupted)
         }
     }
-}
-
-/// The RepoSync, or what there is instead.
-pub(super) async fn get(
-    reader: &Reader,
-    namespace: &Namespace,
-    name: &ObjectName,
-) -> Result<Item, Failure> {
-    let tried = format!("cannot read RepoSync \"{name}\"");
-    let found = reader.get(Kind::RepoSync, name).await;
-    let found = found.map_err(|error| with_hint(Failure::new(tried, &error), &error))?;
-    if let Some(item) = found {
-        return Ok(item);
-    }
-    let message = format!("there is no RepoSync \"{name}\" in namespace \"{namespace}\"");
-    let others = reader.list(Kind::RepoSync, "").await.unwrap_or_default();
-    let others = others.iter().take(MAX_NAMES);
-    let others: Vec<String> = others.map(|it| format!("{:?}", it.name())).collect();
-    Err(Failure::plain(message).hint(match others.as_slice() {
-        [] => format!("create it: axon create sync {name} --repo URL -n {namespace}"),
-        some => format!("there are: {}", some.join(", ")),
-    }))
-}
-
-/// A change by a person: a merge patch, which fails where it names a resource version that has passed.
-pub(super) async fn patch(
-    reader: &Reader,
-    name: &ObjectName,
-    change: &Value,
-) -> Result<(), cluster::Error> {
-    let params = PatchParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
-    let (api, change) = (reader.api(Kind::RepoSync), Patch::Merge(change));
-    let request = api.patch(name.as_str(), &params, &change);
-    within(Kind::RepoSync, Some(name), request).await.map(drop)
 }
 
 /// Follows the object to the answer.

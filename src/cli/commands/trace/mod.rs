@@ -12,6 +12,7 @@ use clap::Args;
 use crate::cli::args::Global;
 use crate::cli::commands::status::cannot_read;
 use crate::cli::exit::Exit;
+use crate::cli::inspect::Item;
 use crate::cli::inspect::Kind;
 use crate::cli::inspect::Reader;
 use crate::cli::inspect::Reference;
@@ -50,6 +51,20 @@ pub struct Options {
     output: Output,
 }
 
+/// File and line where an object is declared, as far as that can be found.
+pub(super) async fn declared_at(
+    reader: &Reader,
+    item: Item,
+    git: &source::Git,
+    no_fetch: bool,
+) -> Option<String> {
+    let gathered = gather::gather(reader, item).await;
+    match place::find(&gathered, git, &[], no_fetch).await? {
+        place::Found::At { place, .. } => Some(place.to_string()),
+        place::Found::Unknown(_) => None,
+    }
+}
+
 pub(super) async fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
     let Some(asked) = Reference::parse(&options.object, &KINDS)? else {
         return Err(Failure::usage("name an object: KIND/NAME"));
@@ -66,7 +81,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> Result<Exit, Fail
     let place = place::find(&gathered, &options.git, &options.git_host, options.no_fetch).await;
     let links = text::links(&gathered, place.as_ref(), age::now());
     match options.output.audience() {
-        Audience::Programs(machine) => ui::out(text::programs(machine, &links)),
+        Audience::Programs(machine) => ui::out(text::programs(&machine, &links)),
         Audience::People { wide: _ } => ui::out(text::people(&links)),
     }
     // What could not be read was said; "could not tell" is no success.

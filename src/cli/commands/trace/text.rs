@@ -238,10 +238,10 @@ pub(super) fn people(links: &[Link]) -> String {
     text
 }
 
-pub(super) fn programs(machine: Machine, links: &[Link]) -> String {
+pub(super) fn programs(machine: &Machine, links: &[Link]) -> String {
     match machine {
         Machine::Name => lines(links.iter().map(|it| screen::line(&it.title))),
-        Machine::Yaml | Machine::Json => {
+        Machine::Yaml | Machine::Json | Machine::JsonPath(_) => {
             let items = links.iter().map(|it| {
                 let mut facts: Map<String, Value> = Map::new();
                 for (name, value) in &it.facts {

@@ -9,7 +9,6 @@ use jiff::Timestamp;
 
 use super::grow::Branch;
 use super::grow::Top;
-use crate::cli::commands::status::is_finished;
 use crate::cli::inspect::Item;
 use crate::cli::inspect::Kind;
 use crate::cli::inspect::Standing;
@@ -67,7 +66,7 @@ impl View {
         let (mut shown, mut over) = (Vec::new(), Vec::new());
         for branch in under {
             match &branch.top {
-                Top::Object(item) if item.kind == Kind::Task && is_finished(item) => {
+                Top::Object(item) if item.kind == Kind::Task && item.is_finished() => {
                     over.push((item.time("/status/completionTime"), branch));
                 }
                 Top::Object(_) | Top::Sync(_) | Top::Loose => shown.push(branch),

@@ -7,9 +7,9 @@ use clap::Args;
 
 use crate::api::labels;
 use crate::cli::args::Global;
+use crate::cli::commands::named;
 use crate::cli::commands::status::cannot_read;
 use crate::cli::commands::status::told_unread;
-use crate::cli::commands::sync;
 use crate::cli::exit::Exit;
 use crate::cli::inspect::Kind;
 use crate::cli::inspect::Reader;
@@ -48,7 +48,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> Result<Exit, Fail
     let only = Reference::parse(&options.object, &[Kind::RepoSync])?;
     let (reader, namespace) = Reader::connect(global).await?;
     if let Some(only) = &only {
-        sync::get(&reader, &namespace, &only.name).await?;
+        named::get(&reader, &namespace, Kind::RepoSync, &only.name).await?;
     }
     let place = format!("namespace \"{namespace}\"");
     let seen = reader.read(&KINDS).await;
