@@ -24,6 +24,7 @@ mod inspect;
 mod kubectl;
 mod load_laws;
 mod network_policy;
+mod people;
 mod plan_cli;
 mod plan_program;
 mod pod_overrides;

@@ -82,7 +82,7 @@ impl Watched {
             }
             watcher::Error::NoResourceVersion => return Ok(()),
         };
-        if cause.is_refusal() {
+        if cause.refusal().is_some() {
             let tried = format!("cannot watch Task \"{}\"", self.name);
             return Err(with_hint(Failure::new(tried, &cause), &cause));
         }

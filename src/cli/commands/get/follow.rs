@@ -144,7 +144,7 @@ fn refused(query: &Query, error: watcher::Error) -> Result<(), Failure> {
             | crate::cluster::Error::NoNamespace(_)
             | crate::cluster::Error::Unauthorized(_)
     );
-    if is_final || cause.is_refusal() {
+    if is_final || cause.refusal().is_some() {
         let tried = format!("cannot watch {} in {}", query.kind.plural(), query.place());
         return Err(with_hint(Failure::new(tried, &cause), &cause));
     }

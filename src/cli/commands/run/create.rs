@@ -106,7 +106,9 @@ fn is_passing(error: &Error) -> bool {
         | Error::Forbidden(_)
         | Error::Invalid(_)
         | Error::Expired
-        | Error::TooMuch(_) => false,
+        | Error::TooMuch(_)
+        | Error::Schema(_)
+        | Error::StillThere(_) => false,
     }
 }
 
