@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use crate::api::labels;
 use crate::cli::exit::Exit;
 use crate::cli::inspect::Health;
 use crate::cli::inspect::Item;
@@ -31,7 +32,10 @@ pub(super) enum Answer {
 
 /// What `item` answers to the request `asked`.
 pub(super) fn answer(item: &Item, asked: &str) -> Answer {
-    if item.text("/status/lastHandledReconcileAt") != Some(asked) {
+    let handled = item.text("/status/lastHandledReconcileAt");
+    // Who asks later writes over the request; the answer to that one answers this one too.
+    let latest = item.annotation(labels::RECONCILE_AT).unwrap_or(asked);
+    if handled != Some(asked) && handled != Some(latest) {
         return Answer::NotYet;
     }
     let standing = Standing::of(item);
@@ -186,6 +190,19 @@ mod tests {
             &status("False", "Unheard", "now"),
             "RepoSync/app is not ready: Unheard | be\\u{1b}cause |  | Error",
         );
+    }
+
+    #[test]
+    fn an_answer_to_who_asked_later_is_one_to_all_before() {
+        let asked = |annotation: &str, handled: &str| {
+            let mut fields = status("True", "Synced", handled);
+            fields["metadata"]["annotations"]["axon.io/reconcileAt"] = annotation.into();
+            fields
+        };
+        check(&asked("later", "later"), "ready");
+        check(&asked("later", "now"), "ready");
+        check(&asked("later", "before"), "not yet");
+        check(&asked("now", "before"), "not yet");
     }
 
     #[test]
