@@ -23,7 +23,7 @@ pub(super) fn problems(applied: &Applied) -> String {
     for Failed {
         key,
         is_conflict: _,
-        is_forbidden: _,
+        refusal: _,
         causes,
     } in applied.failed.iter().take(MAX_TOLD)
     {
@@ -154,7 +154,7 @@ mod tests {
         let failed = Failed {
             key: key("b"),
             is_conflict: false,
-            is_forbidden: false,
+            refusal: None,
             causes: vec!["cannot reach the API server".into(), "refused\u{1b}".into()],
         };
         let applied = Applied {

@@ -175,7 +175,7 @@ fn blocked(why: &Blocked) -> PlanAction {
         Blocked::OtherSync { .. } => (BlockedReason::OtherSync, &[][..]),
         Blocked::OtherSource { origin: _ } => (BlockedReason::OtherSource, &[][..]),
         Blocked::Going => (BlockedReason::Going, &[][..]),
-        Blocked::Refused { message: _ } => (BlockedReason::Refused, &[][..]),
+        Blocked::Refused { why: _, message: _ } => (BlockedReason::Refused, &[][..]),
     };
     let owned = fields.iter().map(|field| PlanField {
         path: field.path.clone(),

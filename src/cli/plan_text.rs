@@ -141,7 +141,7 @@ pub(super) fn blocked(reason: &Blocked) -> String {
             format!("conflict: the same sync id, from another source: {origin:?}")
         }
         Blocked::Going => "conflict: it is being deleted; plan again when it has gone".into(),
-        Blocked::Refused { message } => format!("refused: {}", visible(message)),
+        Blocked::Refused { why: _, message } => format!("refused: {}", visible(message)),
     }
 }
 

@@ -7,9 +7,15 @@ use kube::core::response::StatusCause;
 use kube::core::response::reason;
 
 use crate::model::plan::OwnedField;
+use crate::model::plan::Refusal;
 
 /// Longest message of a server that is passed on: enough for any of the API server's own.
 const MAX_MESSAGE: usize = 2_000;
+/// How the API server begins to tell of a field that the schema does not know. It has no code or reason
+/// of its own: a plain 500, as for whatever else went wrong.
+const TYPED_PATCH: &str = "failed to create typed patch object";
+/// Longest wait that an overloaded server may ask for: more is no answer to one request.
+const MAX_AFTER: Duration = Duration::from_mins(5);
 /// Reason of a cause: another manager owns the field.
 const FIELD_MANAGER_CONFLICT: &str = "FieldManagerConflict";
 
@@ -32,6 +38,11 @@ pub enum Error {
     Forbidden(String),
     #[error("{0}")]
     Invalid(String),
+    /// A field that the schema of the kind does not know.
+    #[error("{0}")]
+    Schema(String),
+    #[error("it is still there {} s after it was told to go; something holds it", .0.as_secs())]
+    StillThere(Duration),
     #[error("the list changed while it was read")]
     Expired,
     #[error("the API server is overloaded; it asks to try again after {} s", .after.as_secs())]
@@ -49,12 +60,12 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the API server understood the request and will never grant it as it is.
-    pub fn is_refusal(&self) -> bool {
+    /// Why the API server, which understood the request, will never grant it as it is; nothing where
+    /// it may go better another time.
+    pub fn refusal(&self) -> Option<Refusal> {
         match self {
-            Self::Forbidden(_) | Self::Invalid(_) => true,
-            // A field that the schema does not know comes back from an apply as a plain 500.
-            Self::Server { code, .. } => *code == 500,
+            Self::Invalid(_) | Self::Schema(_) => Some(Refusal::Invalid),
+            Self::Forbidden(_) => Some(Refusal::Forbidden),
             Self::NotFound(_)
             | Self::NotInstalled(_)
             | Self::NoNamespace(_)
@@ -66,7 +77,9 @@ impl Error {
             | Self::Unreachable(_)
             | Self::Timeout(_)
             | Self::Garbled(_)
-            | Self::TooMuch(_) => false,
+            | Self::StillThere(_)
+            | Self::Server { .. }
+            | Self::TooMuch(_) => None,
         }
     }
 }
@@ -80,8 +93,21 @@ pub(super) struct Asked<'a> {
     pub(super) name: Option<&'a str>,
 }
 
+/// An answer that is no success.
+pub(super) struct Answer<'a> {
+    pub(super) code: u16,
+    /// The header `Retry-After`, in seconds.
+    pub(super) retry_after: Option<u64>,
+    pub(super) body: &'a [u8],
+}
+
 /// The error that a failed request's answer stands for.
-pub(super) fn classify(code: u16, body: &[u8], asked: &Asked<'_>) -> Error {
+pub(super) fn classify(answer: &Answer<'_>, asked: &Asked<'_>) -> Error {
+    let Answer {
+        code,
+        retry_after,
+        body,
+    } = *answer;
     let status = serde_json::from_slice::<Status>(body).ok();
     let known = status.is_some();
     let mut status = status
@@ -110,13 +136,19 @@ pub(super) fn classify(code: u16, body: &[u8], asked: &Asked<'_>) -> Error {
         (403, _) => Error::Forbidden(message),
         (410, _) | (_, reason::EXPIRED) => Error::Expired,
         (429, _) => Error::TooMany {
-            after: Duration::from_secs(
-                details.map_or(1, |it| it.retry_after_seconds.max(1).into()),
-            ),
+            after: after(retry_after, details.map(|it| it.retry_after_seconds.into())),
         },
+        (500, _) if message.starts_with(TYPED_PATCH) => Error::Schema(message),
         (400..=499, _) => Error::Invalid(message),
         _ => Error::Server { code, message },
     }
+}
+
+/// How long an overloaded server wants to be left alone: what turns requests away before they are read
+/// says it in the header alone.
+fn after(header: Option<u64>, details: Option<u64>) -> Duration {
+    let seconds = header.into_iter().chain(details).max().unwrap_or_default();
+    Duration::from_secs(seconds.max(1)).min(MAX_AFTER)
 }
 
 /// The field and manager of one cause. The manager stands nowhere but in quotes in the message.
@@ -161,11 +193,42 @@ mod tests {
             resource: "tasks",
             name: Some("a"),
         };
-        let error = classify(code, body.as_bytes(), &asked);
+        let answer = Answer {
+            code,
+            retry_after: None,
+            body: body.as_bytes(),
+        };
+        let error = classify(&answer, &asked);
         assert!(
             format!("{error:?}").starts_with(expected),
             "{error:?} is not {expected}"
         );
+    }
+
+    #[test]
+    fn an_overloaded_server_says_when_in_its_header_too() {
+        let check = |header: Option<u64>, details: Option<u64>, expected: u64| {
+            assert_eq!(after(header, details), Duration::from_secs(expected));
+        };
+        check(None, None, 1);
+        check(Some(7), None, 7);
+        check(None, Some(3), 3);
+        check(Some(2), Some(0), 2);
+        check(Some(u64::MAX), None, MAX_AFTER.as_secs());
+    }
+
+    #[test]
+    fn only_a_field_that_is_unknown_is_a_refusal_among_what_is_plainly_500() {
+        let said =
+            |message: &str| json!({"kind": "Status", "reason": "", "message": message}).to_string();
+        let unknown = "failed to create typed patch object (a/b; axon.io/v1alpha1, Kind=Task): .spec.x: field not declared in schema";
+        check(500, &said(unknown), "Schema");
+        check(
+            500,
+            &said("failed calling webhook \"x\""),
+            "Server { code: 500",
+        );
+        check(500, "etcdserver: request timed out", "Server { code: 500");
     }
 
     fn status(reason: &str, details: &serde_json::Value) -> String {
@@ -218,15 +281,17 @@ mod tests {
 
     #[test]
     fn a_hostile_message_is_cut_and_cleaned() {
-        let Error::Invalid(message) = classify(
-            422,
-            "\u{1b}[31m\n".repeat(9_000).as_bytes(),
-            &Asked {
-                namespace: "a",
-                resource: "tasks",
-                name: None,
-            },
-        ) else {
+        let asked = Asked {
+            namespace: "a",
+            resource: "tasks",
+            name: None,
+        };
+        let answer = Answer {
+            code: 422,
+            retry_after: None,
+            body: "\u{1b}[31m\n".repeat(9_000).into_bytes().leak(),
+        };
+        let Error::Invalid(message) = classify(&answer, &asked) else {
             panic!("not invalid");
         };
         assert!(message.chars().count() <= MAX_MESSAGE + 1 && !message.contains('\u{1b}'));

@@ -12,16 +12,11 @@ mod record;
 mod transport;
 mod watch;
 
-use std::time::Duration;
-
 use http::Method;
 use kube::Client;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::json;
-use tokio::time::Instant;
-use tokio::time::sleep;
-use tokio::time::timeout_at;
 
 use crate::api;
 use crate::model::Key;
@@ -44,8 +39,6 @@ const PAGE: usize = 5_000;
 const MAX_LISTED: usize = 200_000;
 /// How often a list is begun anew when it changed between two pages.
 const LIST_ATTEMPTS: usize = 3;
-/// First and longest pause between two looks at an object that is going.
-const GONE_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// What can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -277,25 +270,6 @@ impl Cluster {
         .send::<Value>(&self.client)
         .await
         .map(drop)
-    }
-
-    /// Waits until the object with this UID is gone.
-    pub async fn await_gone(&self, key: &Key, uid: &str, limit: Duration) -> Result<(), Error> {
-        let deadline = Instant::now() + limit;
-        let (mut pause, longest) = GONE_PAUSE;
-        loop {
-            match timeout_at(deadline, self.get(key)).await {
-                Ok(Ok(Some(object))) if object.id().uid == uid => {}
-                Ok(Ok(_)) => return Ok(()),
-                Ok(Err(error)) => return Err(error),
-                Err(_) => return Err(Error::Timeout(limit)),
-            }
-            if Instant::now() + pause > deadline {
-                return Err(Error::Timeout(limit));
-            }
-            sleep(pause).await;
-            pause = (pause * 2).min(longest);
-        }
     }
 
     async fn list_all(

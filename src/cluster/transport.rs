@@ -8,20 +8,24 @@ use http::Method;
 use http::Request;
 use http::header::ACCEPT;
 use http::header::CONTENT_TYPE;
+use http::header::RETRY_AFTER;
 use http_body_util::BodyExt;
 use http_body_util::Limited;
 use kube::Client;
 use kube::client::Body;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::Instant;
 use tokio::time::sleep;
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 
+use super::error::Answer;
 use super::error::Asked;
 use super::error::Error;
 use super::error::classify;
 
-/// Longest time for one request, its whole answer included. The API server itself gives up after 60 s.
+/// Longest time for one request, its whole answer and the waits that the server asks for included. The API
+/// server itself gives up after 60 s.
 const LIMIT: Duration = Duration::from_secs(65);
 /// Largest answer: a full page of the largest Tasks stays below it in all but contrived cases.
 const MAX_ANSWER: usize = 1 << 30;
@@ -86,19 +90,26 @@ impl<'a> Call<'a> {
         if !self.query.is_empty() {
             self.path = format!("{}?{}", self.path, self.query);
         }
-        timeout(LIMIT, self.send_heard(client))
-            .await
-            .map_err(|_| Error::Timeout(LIMIT))?
+        self.send_heard(client).await
     }
 
+    /// Sends it again where an overloaded server asks for that, as long as there is time.
     async fn send_heard<T: DeserializeOwned>(&self, client: &Client) -> Result<T, Error> {
-        for _ in 1..ATTEMPTS {
-            match self.send_once(client).await {
-                Err(Error::TooMany { after }) => sleep(after).await,
+        let deadline = Instant::now() + LIMIT;
+        let mut attempts = 0;
+        loop {
+            let answer = timeout_at(deadline, self.send_once(client)).await;
+            let answer = answer.unwrap_or(Err(Error::Timeout(LIMIT)));
+            attempts += 1;
+            match answer {
+                Err(Error::TooMany { after })
+                    if attempts < ATTEMPTS && Instant::now() + after < deadline =>
+                {
+                    sleep(after).await;
+                }
                 done => return done,
             }
         }
-        self.send_once(client).await
     }
 
     async fn send_once<T: DeserializeOwned>(&self, client: &Client) -> Result<T, Error> {
@@ -122,13 +133,20 @@ impl<'a> Call<'a> {
             .await
             .map_err(|error| Error::Unreachable(innermost(error)))?;
         let code = answer.status();
+        let retry_after = answer.headers().get(RETRY_AFTER);
+        let retry_after = retry_after.and_then(|it| it.to_str().ok()?.trim().parse().ok());
         let body = Limited::new(answer.into_body(), MAX_ANSWER)
             .collect()
             .await
             .map_err(Error::Unreachable)?
             .to_bytes();
         if !code.is_success() {
-            return Err(classify(code.as_u16(), &body, &self.asked));
+            let answer = Answer {
+                code: code.as_u16(),
+                retry_after,
+                body: &body,
+            };
+            return Err(classify(&answer, &self.asked));
         }
         serde_json::from_slice(&body).map_err(|error| Error::Garbled(error.into()))
     }

@@ -143,11 +143,12 @@ impl CommitStatuses {
             desks.retain(|_, desk| desk.is_busy);
         }
         let desk = desks.entry(uid.to_owned()).or_default();
-        let told = (job.commit.clone(), job.status.clone());
-        if desk.last.as_ref() == Some(&told) {
+        let told = desk.last.as_ref();
+        if told.is_some_and(|(commit, status)| *commit == job.commit && status.covers(&job.status))
+        {
             return false;
         }
-        desk.last = Some(told);
+        desk.last = Some((job.commit.clone(), job.status.clone()));
         // Of one commit, the last word counts.
         desk.waiting.retain(|it| it.commit != job.commit);
         if desk.waiting.len() >= WAITING {

@@ -58,9 +58,18 @@ impl CommitStatus {
         })
     }
 
+    /// Whether who has read `self` learns nothing from `other`. What a success did is told once: that
+    /// there is nothing left to do is no news.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.context == other.context
+            && self.state == other.state
+            && (self.state == CommitState::Success || self.description == other.description)
+    }
+
     fn is(&self, listed: &Listed) -> bool {
         listed.state == self.state.as_str()
-            && listed.description.as_deref().unwrap_or_default() == self.description
+            && (self.state == CommitState::Success
+                || listed.description.as_deref().unwrap_or_default() == self.description)
     }
 }
 
@@ -174,6 +183,8 @@ mod tests {
         check(json!([]), true).await;
         check(json!([listed("ci", "success", "1 created")]), true).await;
         check(json!([ours("success", "1 created")]), false).await;
+        // What the first success did stays: that nothing was left to do is no news.
+        check(json!([ours("success", "3 created")]), false).await;
         check(json!([ours("pending", "1 created")]), true).await;
         check(
             json!([ours("error", "x"), ours("success", "1 created")]),

@@ -146,7 +146,16 @@ pub enum Blocked {
     /// It is being deleted, and something holds it: it can be made again when it has gone.
     Going,
     /// The API server refuses it (schema, admission).
-    Refused { message: String },
+    Refused { why: Refusal, message: String },
+}
+
+/// Why the API server will not take an object, however often it is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is not as it must be: schema, validation, admission.
+    Invalid,
+    /// Whoever writes may not write it: rights, quota, admission.
+    Forbidden,
 }
 
 /// A field, and the manager that owns it.
@@ -286,6 +295,15 @@ impl Plan {
         Digest::of(text)
     }
 
+    /// Whether carrying it out is worth it: it changes something, or marks records of runs whose Tasks
+    /// left the configuration. What cannot be applied keeps records from being marked.
+    pub fn has_work(&self) -> bool {
+        let is_blocked = |step: &Step| matches!(step.action, Action::Blocked { .. });
+        let leaves = |it: &LedgerStep| matches!(it, LedgerStep::Leave { .. });
+        self.summary().has_changes()
+            || (self.ledger.iter().any(leaves) && !self.steps.iter().any(is_blocked))
+    }
+
     pub fn summary(&self) -> Summary {
         let mut sum = Summary {
             records: self.ledger.iter().filter(|it| it.is_change()).count(),
@@ -350,8 +368,8 @@ pub struct Failed {
     pub key: Key,
     /// Whether it is because somebody else owns or changed it.
     pub is_conflict: bool,
-    /// Whether whoever writes lacks the right to do it.
-    pub is_forbidden: bool,
+    /// Why the API server will not take it, where trying again is of no use.
+    pub refusal: Option<Refusal>,
     /// The causes in words, outermost first.
     pub causes: Vec<String>,
 }

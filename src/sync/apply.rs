@@ -4,9 +4,12 @@ use std::collections::BTreeSet;
 use std::error::Error as StdError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use futures::StreamExt;
+use futures::FutureExt as _;
+use futures::StreamExt as _;
 use futures::stream;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
@@ -27,11 +30,15 @@ use crate::sync::records::Records;
 use crate::sync::work::Work;
 use crate::sync::world::manager_of;
 
+/// Replaced Tasks that may be awaited gone at once. The others of their rank do not wait for them.
+const AWAITED: usize = 64;
+
 /// Carries `plan` out. `stop` is heard between objects, never inside one.
-/// `tell` hears of each object that has had its turn.
+/// `tell` hears of each object that has had its turn. A replaced Task has `gone` to go.
 pub(super) async fn apply(
     cluster: &Cluster,
     plan: &Plan,
+    gone: Duration,
     stop: &CancellationToken,
     tell: &(dyn Fn(&Key, Progress) + Send + Sync),
 ) -> Applied {
@@ -48,12 +55,15 @@ pub(super) async fn apply(
         applied.skipped = steps.map(|it| (it.key.clone(), Skipped::Records)).collect();
         return applied;
     }
+    let slots = Semaphore::new(PARALLEL);
     let run = Run {
         work: Work {
             cluster,
             manager: &manager,
             records: &records,
             broken_off: records.broken_off(),
+            slots: &slots,
+            gone,
         },
         stop,
         lost: AtomicBool::new(false),
@@ -132,14 +142,19 @@ impl Run<'_> {
     }
 
     async fn each(&self, steps: Vec<&Step>, broken: &BTreeSet<String>, applied: &mut Applied) {
-        // A list, not an iterator: a task that moves between threads cannot hold closures over
-        // borrowed steps.
-        let turns: Vec<_> = steps.iter().map(|step| self.turn(step, broken)).collect();
-        let mut fates = stream::iter(turns).buffered(PARALLEL).boxed();
-        for step in &steps {
-            let Some(fate) = fates.next().await else {
-                return;
-            };
+        // Lists, not iterators: a task that moves between threads cannot hold closures over borrowed
+        // steps.
+        let (long, short): (Vec<_>, Vec<_>) = steps
+            .into_iter()
+            .enumerate()
+            .partition(|(_, step)| matches!(step.action, Action::Replace { .. }));
+        let (mut fates, others) = tokio::join!(
+            self.turns(long, AWAITED, broken).boxed(),
+            self.turns(short, PARALLEL, broken).boxed()
+        );
+        fates.extend(others);
+        fates.sort_unstable_by_key(|(index, ..)| *index);
+        for (_, step, fate) in fates {
             let key = step.key.clone();
             match fate {
                 Fate::Done(deed) => applied.done.push((key, deed)),
@@ -149,6 +164,21 @@ impl Run<'_> {
                 Fate::Skipped(why) => applied.skipped.push((key, why)),
             }
         }
+    }
+
+    /// Gives each step its turn, so many at once, in whatever order they end.
+    async fn turns<'s>(
+        &self,
+        steps: Vec<(usize, &'s Step)>,
+        at_once: usize,
+        broken: &BTreeSet<String>,
+    ) -> Vec<(usize, &'s Step, Fate)> {
+        let turns: Vec<_> = steps
+            .into_iter()
+            .map(async |(index, step)| (index, step, self.turn(step, broken).await))
+            .collect();
+        let turns = stream::iter(turns).buffer_unordered(at_once);
+        turns.boxed().collect().await
     }
 
     async fn turn(&self, step: &Step, broken: &BTreeSet<String>) -> Fate {
@@ -163,7 +193,7 @@ impl Run<'_> {
         let key = &step.key;
         match &step.action {
             Action::Create { manifest, .. } => {
-                let work = self.work.create(key, manifest);
+                let work = self.held(self.work.create(key, manifest));
                 self.attempt(key, Some(manifest), broken, work).await
             }
             Action::Update {
@@ -175,9 +205,10 @@ impl Run<'_> {
             } => {
                 if *claim == Claim::TakeOver || !inherits.is_empty() {
                     let work = self.work.take(key, manifest, live, *claim, inherits);
+                    let work = self.held(work);
                     return self.attempt(key, Some(manifest), broken, work).await;
                 }
-                let work = self.work.update(key, manifest, live, *claim);
+                let work = self.held(self.work.update(key, manifest, live, *claim));
                 self.attempt(key, Some(manifest), broken, work).await
             }
             Action::Replace { manifest, live, .. } => {
@@ -185,12 +216,18 @@ impl Run<'_> {
                 self.attempt(key, Some(manifest), broken, work).await
             }
             Action::Delete { live, .. } => {
-                self.attempt(key, None, broken, self.work.prune(key, live))
-                    .await
+                let work = self.held(self.work.prune(key, live));
+                self.attempt(key, None, broken, work).await
             }
             Action::Keep | Action::Unchanged | Action::AlreadyRan { .. } => Fate::Unchanged,
             Action::Blocked { .. } => Fate::Blocked,
         }
+    }
+
+    /// `work` in one of the places for requests.
+    async fn held<T>(&self, work: impl Future<Output = T>) -> T {
+        let _slot = self.work.slot().await;
+        work.await
     }
 
     /// Does `work` unless something speaks against beginning it.
@@ -219,12 +256,34 @@ impl Run<'_> {
                 Fate::Done(deed)
             }
             Err(error) => {
-                if matches!(error, Error::Unreachable(_) | Error::Timeout(_)) {
+                if is_lost(&error) {
                     self.lost.store(true, Ordering::Relaxed);
                 }
                 Fate::Failed(error)
             }
         }
+    }
+}
+
+/// Whether the error says that the next request would fare no better. An object that does not go, or is
+/// refused, says nothing about the others.
+fn is_lost(error: &Error) -> bool {
+    match error {
+        Error::Unreachable(_) | Error::Timeout(_) | Error::TooMany { .. } => true,
+        Error::NotFound(_)
+        | Error::NotInstalled(_)
+        | Error::NoNamespace(_)
+        | Error::FieldConflict(_)
+        | Error::Moved(_)
+        | Error::Unauthorized(_)
+        | Error::Forbidden(_)
+        | Error::Invalid(_)
+        | Error::Schema(_)
+        | Error::StillThere(_)
+        | Error::Expired
+        | Error::Server { .. }
+        | Error::Garbled(_)
+        | Error::TooMuch(_) => false,
     }
 }
 
@@ -252,7 +311,7 @@ fn failed(key: Key, error: &Error) -> Failed {
     Failed {
         key,
         is_conflict: matches!(error, Error::FieldConflict(_) | Error::Moved(_)),
-        is_forbidden: matches!(error, Error::Forbidden(_)),
+        refusal: error.refusal(),
         causes: causes(error),
     }
 }

@@ -17,6 +17,7 @@ mod pipeline;
 mod probe;
 mod records;
 pub mod render;
+mod replace;
 pub mod saved;
 mod view;
 pub mod way_out;

@@ -1,5 +1,7 @@
 //! The pipeline after load: live → diff → probe → (guard) → apply → observe.
 
+use std::time::Duration;
+
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster;
@@ -62,7 +64,13 @@ pub struct Options {
     /// same configuration: what that file declared is as if this one had.
     pub moved_from: Option<Home>,
     pub probe: Probe,
+    /// How long a replaced Task may take to go.
+    pub gone: Duration,
 }
+
+/// How long a replaced Task may take to go where nobody says otherwise: its Pod's grace period of 30 s,
+/// and time for what the Pod has to end.
+const GONE: Duration = Duration::from_mins(2);
 
 impl Default for Options {
     fn default() -> Self {
@@ -74,6 +82,7 @@ impl Default for Options {
             take_over: None,
             moved_from: None,
             probe: Probe::default(),
+            gone: GONE,
         }
     }
 }
@@ -239,7 +248,7 @@ impl Pipeline {
         stop: &CancellationToken,
         tell: &(dyn Fn(&Key, Progress) + Send + Sync),
     ) -> Applied {
-        apply::apply(&self.cluster, plan.plan(), stop, tell).await
+        apply::apply(&self.cluster, plan.plan(), self.options.gone, stop, tell).await
     }
 
     /// Waits for the Tasks of a plan, and tells of each change.

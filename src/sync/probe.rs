@@ -109,12 +109,15 @@ async fn refined(
             None => action,
         }),
         Err(Error::FieldConflict(fields)) => Ok(blocked(Blocked::Conflict { fields })),
-        Err(error) if error.is_refusal() => Ok(blocked(Blocked::Refused {
-            message: error.to_string(),
-        })),
         // It moved between list and probe; applying it will tell.
         Err(Error::Moved(_) | Error::NotFound(_)) => Ok(action),
-        Err(error) => Err(error),
+        Err(error) => match error.refusal() {
+            Some(why) => Ok(blocked(Blocked::Refused {
+                why,
+                message: error.to_string(),
+            })),
+            None => Err(error),
+        },
     }
 }
 

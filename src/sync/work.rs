@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+use tokio::sync::SemaphorePermit;
+
 use crate::api::labels;
 use crate::cluster::Apply;
 use crate::cluster::Cluster;
@@ -22,8 +25,6 @@ use crate::sync::decide::PRUNE_DISABLED;
 use crate::sync::ledger;
 use crate::sync::records::Records;
 
-/// How long a replaced Task may take to go: its Pod's grace period, and again as much.
-const GONE_LIMIT: Duration = Duration::from_mins(2);
 /// How often something is tried anew when only the status of the object moved.
 const ATTEMPTS: usize = 5;
 
@@ -34,6 +35,11 @@ pub(super) struct Work<'a> {
     pub(super) records: &'a Records<'a>,
     /// The records of the runs that deleting these Tasks breaks off.
     pub(super) broken_off: BTreeMap<&'a ObjectName, &'a str>,
+    /// Requests that may be under way at once. Held while one object is worked on, not while it is
+    /// awaited gone.
+    pub(super) slots: &'a Semaphore,
+    /// How long a replaced Task may take to go.
+    pub(super) gone: Duration,
 }
 
 impl Work<'_> {
@@ -121,21 +127,6 @@ impl Work<'_> {
         self.records.copy_one(&from, &to).await
     }
 
-    pub(super) async fn replace(
-        &self,
-        key: &Key,
-        manifest: &Manifest,
-        live: &LiveId,
-    ) -> Result<Deed, Error> {
-        self.cancelled(key, live).await;
-        // Foreground: the old Job is gone before its name is needed again.
-        self.delete(key, live, Propagation::Foreground, |_| true)
-            .await?;
-        self.cluster.await_gone(key, &live.uid, GONE_LIMIT).await?;
-        self.create(key, manifest).await?;
-        Ok(Deed::Replaced)
-    }
-
     pub(super) async fn prune(&self, key: &Key, live: &LiveId) -> Result<Deed, Error> {
         let plan = self.records.plan;
         let still_ours = |object: &Object| {
@@ -154,7 +145,7 @@ impl Work<'_> {
 
     /// Notes the end of a run that is about to be broken off. Before, so that it is known whatever comes
     /// between; an end that the Task has by itself after all is written over it.
-    async fn cancelled(&self, key: &Key, live: &LiveId) {
+    pub(super) async fn cancelled(&self, key: &Key, live: &LiveId) {
         if key.kind == Kind::Task
             && let Some(record) = self.broken_off.get(&key.name)
         {
@@ -163,7 +154,7 @@ impl Work<'_> {
     }
 
     /// Deletes the object if it is the one that was planned for, save for its status.
-    async fn delete(
+    pub(super) async fn delete(
         &self,
         key: &Key,
         planned: &LiveId,
@@ -189,6 +180,11 @@ impl Work<'_> {
             }
         }
         self.cluster.delete(key, &live, propagation).await
+    }
+
+    pub(super) async fn slot(&self) -> SemaphorePermit<'_> {
+        let slot = self.slots.acquire().await;
+        slot.expect("nobody closes the semaphore")
     }
 
     fn how(&self, claim: Claim) -> Apply<'_> {

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::time::Duration;
+use std::time::Instant;
 
 use axon::cluster::Cluster;
 use axon::cluster::Error;
@@ -26,6 +28,8 @@ const TASKS: Resource = Resource::Declared(Kind::Task);
 struct Script {
     cluster: Cluster,
     asked: Arc<Mutex<Vec<String>>>,
+    /// The header `Retry-After` of all answers.
+    retry_after: Arc<Mutex<Option<&'static str>>>,
 }
 
 impl Script {
@@ -33,8 +37,11 @@ impl Script {
         let answers = Arc::new(Mutex::new(VecDeque::from(answers)));
         let asked = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&asked);
+        let retry_after: Arc<Mutex<Option<&'static str>>> = Arc::default();
+        let header = Arc::clone(&retry_after);
         let service = service_fn(move |request: Request<Body>| {
             let (answers, seen) = (Arc::clone(&answers), Arc::clone(&seen));
+            let header = Arc::clone(&header);
             async move {
                 let uri = request.uri().to_string();
                 let body = request.into_body().collect().await?.to_bytes();
@@ -47,7 +54,10 @@ impl Script {
                     Value::String(text) => text,
                     json => json.to_string(),
                 };
-                let answer = Response::builder().status(code);
+                let mut answer = Response::builder().status(code);
+                if let Some(seconds) = *header.lock().unwrap() {
+                    answer = answer.header("Retry-After", seconds);
+                }
                 Ok::<_, tower::BoxError>(answer.body(Full::from(body)).unwrap())
             }
         });
@@ -55,7 +65,13 @@ impl Script {
         Self {
             cluster: Cluster::new(Client::new(service, "default"), namespace),
             asked,
+            retry_after,
         }
+    }
+
+    fn retry_after(self, seconds: &'static str) -> Self {
+        *self.retry_after.lock().unwrap() = Some(seconds);
+        self
     }
 
     fn asked(&self) -> Vec<String> {
@@ -120,6 +136,27 @@ async fn an_overloaded_server_is_asked_again() {
     ]);
     assert_eq!(script.cluster.list(TASKS, "").await.unwrap().len(), 1);
     assert_eq!(script.asked().len(), 2);
+}
+
+/// What turns a request away before it is read says in the header alone when to come back.
+#[tokio::test]
+async fn an_overloaded_server_is_left_alone_as_long_as_it_asks() {
+    let turned_away = || {
+        (
+            429,
+            Value::from("Too many requests, please try again later.\n"),
+        )
+    };
+    let script = Script::new(vec![turned_away(), page(&["a"], "")]).retry_after("2");
+    let before = Instant::now();
+    assert_eq!(script.cluster.list(TASKS, "").await.unwrap().len(), 1);
+    assert!(before.elapsed() >= Duration::from_secs(2));
+    assert_eq!(script.asked().len(), 2);
+    // Longer than one request may take: whoever asked comes back later.
+    let script = Script::new(vec![turned_away()]).retry_after("3600");
+    let answer = script.cluster.list(TASKS, "").await;
+    assert!(matches!(answer, Err(Error::TooMany { .. })), "{answer:?}");
+    assert_eq!(script.asked().len(), 1);
 }
 
 #[tokio::test]

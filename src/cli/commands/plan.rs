@@ -320,6 +320,8 @@ pub(in crate::cli) fn with_hint(failure: Failure, error: &cluster::Error) -> Fai
         | cluster::Error::Moved(_)
         | cluster::Error::Forbidden(_)
         | cluster::Error::Invalid(_)
+        | cluster::Error::Schema(_)
+        | cluster::Error::StillThere(_)
         | cluster::Error::Expired
         | cluster::Error::TooMany { .. }
         | cluster::Error::Server { .. }

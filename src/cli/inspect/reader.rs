@@ -183,6 +183,8 @@ fn is_partial(error: &Error) -> bool {
         | Error::Moved(_)
         | Error::Unauthorized(_)
         | Error::Invalid(_)
+        | Error::Schema(_)
+        | Error::StillThere(_)
         | Error::Expired
         | Error::TooMany { .. }
         | Error::Server { .. }

@@ -16,6 +16,7 @@ use crate::model::SyncId;
 use crate::model::plan::LiveId;
 use crate::model::plan::Manifest;
 use crate::model::plan::OwnedField;
+use crate::model::plan::Refusal;
 use crate::model::snapshot::Source;
 
 fn live() -> LiveId {
@@ -188,7 +189,7 @@ fn what_cannot_be_applied_says_why() {
                     is_elsewhere: false,
                 },
             ),
-            blocked("refused", Blocked::Refused { message }),
+            blocked("refused", Blocked::Refused { why: Refusal::Invalid, message }),
         ],
         r#"
   ! Workspace/shared          conflict: spec.ref is owned by "kubectl-edit"
@@ -237,7 +238,7 @@ proptest! {
                 change(&text, value(&text), value("x\ny"), Some(&text)),
                 change("p", value(&text), value("x"), None),
             ])),
-            (Kind::Task, "b", Action::Blocked { reason: Blocked::Refused { message: text.clone() } }),
+            (Kind::Task, "b", Action::Blocked { reason: Blocked::Refused { why: Refusal::Invalid, message: text.clone() } }),
             (Kind::Task, "c", Action::Blocked { reason: Blocked::OtherSync { sync: text, is_elsewhere: false } }),
         ];
         let rendered = render(&plan(steps));

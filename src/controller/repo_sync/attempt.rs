@@ -11,6 +11,7 @@ use kube::Client;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::begin::Begin;
 use super::gate;
 use super::gate::Answers;
 use super::outcome;
@@ -37,6 +38,9 @@ use crate::sync::load;
 
 /// How long the caches may take to be filled before the API server is asked instead.
 const FILL: Duration = Duration::from_secs(10);
+/// How long a replaced Task may take to go: its Pod's grace period of 30 s, and what ending takes. Newer
+/// commits wait meanwhile; when it goes later, the watch tells.
+const GONE: Duration = Duration::from_secs(45);
 /// How soon to come back where an older RepoSync must be looked at first.
 const ITS_TURN: Duration = Duration::from_secs(1);
 
@@ -51,6 +55,7 @@ pub(super) struct Trial<'a> {
     pub(super) stop: &'a CancellationToken,
     /// What the caches say may be behind what was just written, and nobody would tell.
     pub(super) ask_anew: bool,
+    pub(super) begin: &'a Begin<'a>,
 }
 
 /// What trying came to.
@@ -128,17 +133,18 @@ impl Trial<'_> {
         };
         let options = sync::Options {
             prune: self.spec.prune,
+            gone: GONE,
             ..sync::Options::default()
         };
         let pipeline = Pipeline::new(cluster, options);
         if let Some(seen) = self.seen(input.set, id).await {
             let plan = pipeline.plan_seen(input, &seen)?;
-            if !plan.summary().has_changes() {
+            if !plan.has_work() {
                 return Ok(Some(End::of_rest(&plan)));
             }
         }
         let plan = pipeline.plan(input).boxed().await?;
-        if !plan.summary().has_changes() {
+        if !plan.has_work() {
             return Ok(Some(End::of_rest(&plan)));
         }
         let cleared = match gate::pass(&plan, self.spec.approval, self.answers) {
@@ -148,6 +154,9 @@ impl Trial<'_> {
                 return Ok(Some(End::new(outcome, &plan)));
             }
         };
+        if plan.summary().has_changes() {
+            self.begin.say(&plan).await;
+        }
         let applied = pipeline.apply(cleared, self.stop).boxed().await;
         if outcome::is_interrupted(&applied) {
             return Ok(None);
@@ -236,8 +245,12 @@ fn failed(error: &sync::Error) -> End {
             end.in_the_way = missing.collect();
             end
         }
-        sync::Error::Read { .. } | sync::Error::Probe { .. } => {
-            End::troubled(Trouble::of(Reason::ApplyFailed, error, ""))
+        sync::Error::Read { source, .. } | sync::Error::Probe { source, .. } => {
+            let trouble = Trouble::of(Reason::ApplyFailed, error, "");
+            End::troubled(match source.refusal() {
+                Some(_) => trouble.for_good(),
+                None => trouble,
+            })
         }
     }
 }

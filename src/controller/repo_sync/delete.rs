@@ -22,6 +22,8 @@ use crate::controller::FIELD_MANAGER;
 use crate::model::SyncId;
 use crate::model::object::DesiredSet;
 use crate::model::plan::Applied;
+use crate::model::plan::Failed;
+use crate::model::plan::Refusal;
 use crate::sync;
 use crate::sync::Allow;
 use crate::sync::Input;
@@ -132,11 +134,12 @@ async fn delete(
 }
 
 fn removal(applied: &Applied) -> Removal {
-    let told = |of: &mut dyn Iterator<Item = &crate::model::plan::Failed>| {
+    let told = |of: &mut dyn Iterator<Item = &Failed>| {
         let failed = of.next()?;
         Some(format!("{}: {}", failed.key, failed.causes.join(": ")))
     };
-    if let Some(why) = told(&mut applied.failed.iter().filter(|it| !it.is_forbidden)) {
+    let is_lasting = |it: &&Failed| it.refusal == Some(Refusal::Forbidden);
+    if let Some(why) = told(&mut applied.failed.iter().filter(|it| !is_lasting(it))) {
         return Removal::Again(why);
     }
     if let Some(why) = told(&mut applied.failed.iter()) {

@@ -17,6 +17,7 @@ use super::outcome::Outcome;
 use super::reason::Class;
 use super::reason::Trouble;
 use super::tell::Ended;
+use super::tell::Verdict;
 use crate::api::RepoSync;
 use crate::controller::repositories::Shared;
 use crate::model::Digest;
@@ -24,6 +25,9 @@ use crate::model::RepoUrl;
 use crate::model::Snapshot;
 use crate::model::SyncId;
 use crate::repo::Tip;
+
+/// Ends that wait to be told: as many as the history has room for.
+const MAX_ENDED: usize = 5;
 
 /// What is remembered of one RepoSync.
 #[derive(Debug)]
@@ -41,8 +45,10 @@ pub(super) struct Memory {
     pub(super) remains: Remains,
     /// The value of `axon.io/reconcileAt` that was answered.
     pub(super) handled: Option<String>,
-    /// What has ended and was not told.
-    pub(super) ended: Option<Ended>,
+    /// What has ended and was not told, the newest last.
+    pub(super) ended: Vec<Ended>,
+    /// What is to be said of a commit and was not.
+    pub(super) verdict: Option<Verdict>,
     /// The version of the object that the status was last written to, and what came of it.
     pub(super) written: Option<(String, Arc<RepoSync>)>,
 }
@@ -135,9 +141,20 @@ impl Memory {
                 .status
                 .as_ref()
                 .and_then(|it| it.last_handled_reconcile_at.clone()),
-            ended: None,
+            ended: Vec::new(),
+            verdict: None,
             written: None,
         }
+    }
+
+    /// Something came to an end that is to be told. As long as it cannot be, the latest few are kept.
+    pub(super) fn ends(&mut self, ended: Ended) {
+        if self.ended.last() == Some(&ended) {
+            return;
+        }
+        self.ended.push(ended);
+        let surplus = self.ended.len().saturating_sub(MAX_ENDED);
+        self.ended.drain(..surplus);
     }
 
     /// Whether what git says was reached, as far as is known.

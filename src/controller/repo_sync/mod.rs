@@ -6,6 +6,7 @@
 //! to its own namespace only.
 
 mod attempt;
+mod begin;
 mod claims;
 mod credentials;
 mod decide;

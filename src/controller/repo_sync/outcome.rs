@@ -16,6 +16,7 @@ use crate::model::plan::Applied;
 use crate::model::plan::Blocked;
 use crate::model::plan::Deed;
 use crate::model::plan::Failed;
+use crate::model::plan::Refusal;
 use crate::model::plan::Skipped;
 use crate::model::problem::Severity;
 use crate::sync::way_out;
@@ -42,7 +43,7 @@ impl Outcome {
     }
 
     pub(super) fn class(&self) -> Class {
-        self.trouble().map_or(Class::Done, |it| it.reason.class())
+        self.trouble().map_or(Class::Done, Trouble::class)
     }
 
     /// Of a plan that had nothing to do.
@@ -53,7 +54,8 @@ impl Outcome {
     /// Of a plan that was carried out, as far as could be.
     pub(super) fn of(plan: &Plan, applied: &Applied) -> Self {
         if !applied.failed.is_empty() {
-            return Self::Troubled(Trouble::new(Reason::ApplyFailed, failures(applied)));
+            let why = applied.failed.iter().map(|it| it.refusal);
+            return Self::Troubled(refused(failures(applied), why));
         }
         if !applied.records.is_empty() {
             let message = format!("the records of runs: {}", applied.records.join(": "));
@@ -112,25 +114,47 @@ pub(super) fn invalid(problems: &[Diagnostic]) -> Trouble {
     )
 }
 
+/// What speaks of objects that could not be written, given why each was refused: what is refused for
+/// good is not tried again and again.
+fn refused(message: String, why: impl IntoIterator<Item = Option<Refusal>>) -> Trouble {
+    let mut worst = Some(Refusal::Invalid);
+    for why in why {
+        worst = match (worst, why) {
+            (Some(Refusal::Invalid), Some(Refusal::Invalid)) => Some(Refusal::Invalid),
+            (None, _) | (_, None) => None,
+            (Some(_), Some(_)) => Some(Refusal::Forbidden),
+        };
+    }
+    match worst {
+        Some(Refusal::Invalid) => Trouble::new(Reason::InvalidConfig, message),
+        Some(Refusal::Forbidden) => Trouble::new(Reason::ApplyFailed, message).for_good(),
+        None => Trouble::new(Reason::ApplyFailed, message),
+    }
+}
+
 /// What the API server refuses comes first, then what belongs to others, then single fields.
 fn in_the_way(plan: &Plan) -> Option<Trouble> {
     let mut found: [Vec<String>; 3] = Default::default();
+    let mut why_refused = Vec::new();
     for step in &plan.steps {
         let Action::Blocked { reason } = &step.action else {
             continue;
         };
         let of = match reason {
-            Blocked::Refused { .. } => 0,
+            Blocked::Refused { why, message: _ } => {
+                why_refused.push(Some(*why));
+                0
+            }
             Blocked::Foreign | Blocked::OtherSync { .. } | Blocked::OtherSource { .. } => 1,
             Blocked::Conflict { .. } | Blocked::Going => 2,
         };
         found[of].push(format!("{}: {}", step.key, summary::blocked(reason)));
     }
-    let [refused, foreign, conflicts] = found;
+    let [rejected, foreign, conflicts] = found;
     let told = |what: &[String], hint: &str| format!("{}; {hint}", named(what, "; "));
-    if !refused.is_empty() {
-        let message = told(&refused, "change it, or what refuses it");
-        return Some(Trouble::new(Reason::ApplyFailed, message));
+    if !rejected.is_empty() {
+        let message = told(&rejected, "change it, or what refuses it");
+        return Some(refused(message, why_refused));
     }
     let (reason, told) = if foreign.is_empty() {
         (Reason::Conflict, conflicts)
@@ -216,7 +240,8 @@ mod tests {
             sync: "web".into(),
             is_elsewhere: true,
         };
-        let refused = || Blocked::Refused {
+        let refused = |why| Blocked::Refused {
+            why,
             message: "no".into(),
         };
         check(
@@ -230,7 +255,12 @@ mod tests {
             "\"axon apply --take-over-sync web --adopt\" once, in a clone",
         );
         check(
-            vec![other(), refused()],
+            vec![other(), refused(Refusal::Invalid)],
+            Reason::InvalidConfig,
+            "Workspace/w1: the API server refuses it: no",
+        );
+        check(
+            vec![refused(Refusal::Invalid), refused(Refusal::Forbidden)],
             Reason::ApplyFailed,
             "Workspace/w1: the API server refuses it: no",
         );
@@ -242,18 +272,51 @@ mod tests {
         assert_eq!(Outcome::of_rest(&plan([])), Outcome::Synced);
     }
 
+    fn failed_by(why: &[Option<Refusal>]) -> Applied {
+        let failed = why.iter().map(|refusal| Failed {
+            key: key(Kind::TaskSpawner, "triage"),
+            is_conflict: false,
+            refusal: *refusal,
+            causes: vec!["denied by policy".into(), "too many".into()],
+        });
+        Applied {
+            done: vec![(key(Kind::Workspace, "a"), Deed::Created)],
+            failed: failed.collect(),
+            ..Applied::default()
+        }
+    }
+
+    #[test]
+    fn what_is_refused_for_good_is_not_tried_for_ever() {
+        use Refusal::Forbidden;
+        use Refusal::Invalid;
+        let check = |why: &[Option<Refusal>], reason: Reason, class: Class| {
+            let outcome = Outcome::of(&plan([]), &failed_by(why));
+            assert_eq!(outcome.trouble().unwrap().reason, reason, "{why:?}");
+            assert_eq!(outcome.class(), class, "{why:?}");
+        };
+        check(&[Some(Invalid)], Reason::InvalidConfig, Class::Stalled);
+        check(&[Some(Forbidden)], Reason::ApplyFailed, Class::Stalled);
+        check(
+            &[Some(Invalid), Some(Forbidden)],
+            Reason::ApplyFailed,
+            Class::Stalled,
+        );
+        check(
+            &[Some(Invalid), None],
+            Reason::ApplyFailed,
+            Class::Transient,
+        );
+        check(
+            &[None, Some(Forbidden)],
+            Reason::ApplyFailed,
+            Class::Transient,
+        );
+    }
+
     #[test]
     fn a_failure_names_object_and_cause() {
-        let applied = Applied {
-            done: vec![(key(Kind::Workspace, "a"), Deed::Created)],
-            failed: vec![Failed {
-                key: key(Kind::TaskSpawner, "triage"),
-                is_conflict: false,
-                is_forbidden: false,
-                causes: vec!["denied by policy".into(), "too many".into()],
-            }],
-            ..Applied::default()
-        };
+        let applied = failed_by(&[None]);
         let outcome = Outcome::of(&plan([]), &applied);
         assert_eq!(
             outcome.trouble().unwrap().message,

@@ -100,6 +100,8 @@ impl Reason {
 pub(super) struct Trouble {
     pub(super) reason: Reason,
     pub(super) message: String,
+    /// Nothing but an edit helps, though other troubles of this reason may pass.
+    is_final: bool,
 }
 
 impl Trouble {
@@ -107,6 +109,24 @@ impl Trouble {
         Self {
             reason,
             message: message.into(),
+            is_final: false,
+        }
+    }
+
+    /// The same, as something that no second try mends.
+    #[must_use]
+    pub(super) fn for_good(self) -> Self {
+        Self {
+            is_final: true,
+            ..self
+        }
+    }
+
+    /// What it means for trying again.
+    pub(super) fn class(&self) -> Class {
+        match self.reason.class() {
+            Class::Transient if self.is_final => Class::Stalled,
+            class => class,
         }
     }
 
@@ -121,7 +141,7 @@ impl Trouble {
         if !hint.is_empty() {
             message = format!("{message}; {hint}");
         }
-        Self { reason, message }
+        Self::new(reason, message)
     }
 }
 

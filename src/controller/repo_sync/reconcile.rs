@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::attempt::End;
 use super::attempt::Trial;
 use super::attempt::Tried;
+use super::begin::Begin;
 use super::claims::Claims;
 use super::claims::Name;
 use super::decide;
@@ -138,23 +139,28 @@ async fn work(
     {
         sync = Arc::new(prepared);
     }
-    let (report, rest) = look(context, name, &sync, memory, now).boxed().await;
+    let begin = Begin::new(&syncs, &sync, &context.commit_statuses);
+    let (report, rest) = look(context, name, &begin, memory, now).boxed().await;
+    let mut latest = begin.written().unwrap_or_else(|| Arc::clone(&sync));
     if let Some(report) = report {
+        // What was said meanwhile is no state that anything was in.
         let next = status::next(&sync, &report, now);
-        let written = status::write(&syncs, &sync, &next).await;
-        let before = sync.status.clone();
+        let written = status::write(&syncs, &latest, &next).await;
         if let Some(written) = written.map_err(Error::Status)? {
-            sync = written;
+            latest = written;
         }
-        if let Some(left) = left::news(before.as_ref(), &report) {
-            tell::left(&context.client, &sync, left, now).await;
+        if let Some(left) = left::news(sync.status.as_ref(), &report) {
+            tell::left(&context.client, &latest, left, now).await;
         }
-        if let Some(ended) = memory.ended.take() {
-            tell::on_commit(&context.commit_statuses, &sync, &ended);
-            tell::ended(&context.client, before.as_ref(), &sync, &ended, now).await;
+        let ended = std::mem::take(&mut memory.ended);
+        if let Some(verdict) = memory.verdict.take() {
+            tell::on_commit(&context.commit_statuses, &latest, &verdict);
+        }
+        for ended in &ended {
+            tell::ended(&context.client, sync.status.as_ref(), &latest, ended, now).await;
         }
     }
-    memory.written = Some((version, sync));
+    memory.written = Some((version, latest));
     Ok(rest.map_or_else(Action::await_change, Action::requeue))
 }
 
@@ -162,10 +168,11 @@ async fn work(
 async fn look(
     context: &Context,
     name: &Name,
-    sync: &RepoSync,
+    begin: &Begin<'_>,
     memory: &mut Memory,
     now: Timestamp,
 ) -> (Option<Report>, Option<Duration>) {
+    let sync = begin.sync;
     if sync.spec.suspend {
         let message = "nothing is done until \"spec.suspend\" is false";
         let trouble = Trouble::new(Reason::Suspended, message);
@@ -184,7 +191,7 @@ async fn look(
     if due.attempt || record::is_new(memory) {
         context.claims.looks(name);
         asked.touched = None;
-        let tried = attempt(context, name, sync, &settings, &asked, memory).await;
+        let tried = attempt(context, name, begin, &settings, &asked, memory).await;
         match tried {
             Tried::Ended(end) => {
                 context.claims.wait_for(name, end.in_the_way.clone());
@@ -246,11 +253,12 @@ async fn poll(
 async fn attempt(
     context: &Context,
     name: &Name,
-    sync: &RepoSync,
+    begin: &Begin<'_>,
     settings: &Settings,
     asked: &Asked,
     memory: &Memory,
 ) -> Tried {
+    let sync = begin.sync;
     let Some(config) = memory.config.clone() else {
         return Tried::Later(MOMENT);
     };
@@ -263,6 +271,7 @@ async fn attempt(
         stop: &context.stop,
         // Where drift is left alone, nobody tells that the caches have caught up.
         ask_anew: !asked.drift_correction && memory.attempt.is_some(),
+        begin,
     };
     let (set, id) = match trial.load(&config.snapshot) {
         Ok(loaded) => loaded,

@@ -21,6 +21,7 @@ use super::status::Pending;
 use super::status::Report;
 use super::summary;
 use super::tell::Ended;
+use super::tell::Verdict;
 use crate::api::RepoSync;
 use crate::api::labels;
 use crate::model::Digest;
@@ -54,8 +55,20 @@ pub(super) fn polled(
     poll.unreadable = None;
     poll.next = later(now, retry::jittered(settings.interval, seed));
     if let Some(config) = new {
+        memory.verdict = known(memory, &config).or_else(|| memory.verdict.take());
         memory.config = Some(config);
     }
+}
+
+/// What is to be said of a new commit whose files were tried already, as those of another.
+fn known(memory: &Memory, config: &Config) -> Option<Verdict> {
+    let attempt = memory.attempt.as_ref()?;
+    let revision = config.snapshot.revision.to_string();
+    let before = memory.config.as_ref()?.snapshot.revision.to_string();
+    (attempt.input == config.input && revision != before).then(|| {
+        let done = summary::done(None);
+        Verdict::new(revision, attempt.outcome.trouble(), done)
+    })
 }
 
 /// There is no configuration to be had. The last one stays in force.
@@ -70,7 +83,7 @@ pub(super) fn unread(
     let poll = &mut memory.poll;
     let interval = retry::jittered(settings.interval, seed);
     let recheck = retry::recheck(settings.interval);
-    let wait = match trouble.reason.class() {
+    let wait = match trouble.class() {
         Class::Transient => {
             poll.failures = poll.failures.saturating_add(1);
             retry::backoff(poll.failures, seed)
@@ -81,18 +94,18 @@ pub(super) fn unread(
     };
     poll.next = later(now, wait);
     let known = poll.unreadable.take();
-    let stalls = trouble.reason.class() != Class::Transient;
-    memory.ended = Some(Ended {
-        revision: tip.as_ref().map(text_of),
-        reason: trouble.reason,
-        summary: trouble.message.clone(),
-        counts: None,
-    });
+    let stalls = trouble.class() != Class::Transient;
+    let revision = tip.as_ref().map(text_of);
     poll.unreadable = tip.filter(|_| stalls).map(|tip| match known {
         Some((same, until)) if same == tip && now < until => (tip, until),
         Some(_) | None => (tip, later(now, recheck)),
     });
-    poll.trouble = Some(trouble);
+    if let Some(revision) = &revision {
+        let verdict = Verdict::new(revision.clone(), Some(&trouble), String::new());
+        memory.verdict = Some(verdict);
+    }
+    memory.ends(ended(revision, &trouble));
+    memory.poll.trouble = Some(trouble);
 }
 
 /// Trying came to an end.
@@ -125,24 +138,42 @@ pub(super) fn tried(
     if due.drift && end.counts.is_some() {
         memory.drift = memory.drift.with_one_more(now);
     }
-    let trouble = end.outcome.trouble();
-    memory.ended = Some(Ended {
-        revision: Some(config.snapshot.revision.to_string()),
-        reason: trouble.map_or(Reason::Synced, |it| it.reason),
-        summary: match trouble {
-            Some(trouble) => trouble.message.clone(),
-            None => summary::done(end.counts),
+    let (input, revision) = (config.input, config.snapshot.revision.to_string());
+    let (trouble, done) = (end.outcome.trouble(), summary::done(end.counts));
+    let ended = match trouble {
+        Some(trouble) => Ended {
+            counts: end.counts,
+            ..ended(Some(revision.clone()), trouble)
         },
-        counts: end.counts,
-    });
+        None => Ended {
+            revision: Some(revision.clone()),
+            reason: Reason::Synced,
+            class: Class::Done,
+            summary: done.clone(),
+            counts: end.counts,
+        },
+    };
+    memory.verdict = Some(Verdict::new(revision, trouble, done));
+    memory.ends(ended);
     memory.attempt = Some(Attempt {
-        input: config.input,
+        input,
         outcome: end.outcome,
         sync: end.sync,
         answers: asked.answers.clone(),
         failures,
         retry: wait.map(|wait| later(now, wait)),
     });
+}
+
+/// The end that a trouble was.
+fn ended(revision: Option<String>, trouble: &Trouble) -> Ended {
+    Ended {
+        revision,
+        reason: trouble.reason,
+        class: trouble.class(),
+        summary: trouble.message.clone(),
+        counts: None,
+    }
 }
 
 /// What is to be said; nothing, as long as nothing is known.
@@ -174,25 +205,15 @@ pub(super) fn report(memory: &Memory) -> Option<Report> {
             .and_then(|it| it.sync.as_ref())
             .map(ToString::to_string),
         remains: memory.remains.clone(),
-        counts: memory.ended.as_ref().and_then(|it| it.counts),
         plan,
-        // What came to no commit is no sync.
-        has_ended: memory
-            .ended
-            .as_ref()
-            .is_some_and(|it| it.revision.is_some()),
+        ended: memory.ended.clone(),
     })
 }
 
 /// What is to be said of a RepoSync that is not looked at.
 pub(super) fn refused(sync: &RepoSync, memory: &mut Memory, trouble: Trouble) -> Report {
     memory.handled = sync.annotations().get(labels::RECONCILE_AT).cloned();
-    memory.ended = Some(Ended {
-        revision: None,
-        reason: trouble.reason,
-        summary: trouble.message.clone(),
-        counts: None,
-    });
+    memory.ends(ended(None, &trouble));
     Report {
         trouble: Some(trouble),
         handled: memory.handled.clone(),

@@ -20,8 +20,8 @@ use super::left::Remains;
 use super::reason::Class;
 use super::reason::Reason;
 use super::reason::Trouble;
+use super::tell::Ended;
 use crate::api::RepoSync;
-use crate::api::repo_sync::ObjectCounts;
 use crate::api::repo_sync::PendingPlan;
 use crate::api::repo_sync::RepoSyncStatus;
 use crate::api::repo_sync::SyncRecord;
@@ -30,6 +30,8 @@ use crate::controller::FIELD_MANAGER;
 pub(super) const READY: &str = "Ready";
 const RECONCILING: &str = "Reconciling";
 const STALLED: &str = "Stalled";
+/// Reason of both while objects are being written.
+const PROGRESSING: &str = "Progressing";
 /// Longest message of a condition: what a person reads.
 const MAX_MESSAGE: usize = 4096;
 /// Longest message of an entry of the history, and how many entries there are: the schema's.
@@ -47,11 +49,9 @@ pub(super) struct Report {
     pub(super) sync: Option<String>,
     /// What an earlier repository, path or id of it has left.
     pub(super) remains: Remains,
-    /// What was written, if anything was.
-    pub(super) counts: Option<ObjectCounts>,
     pub(super) plan: Pending,
-    /// Whether a sync came to an end.
-    pub(super) has_ended: bool,
+    /// The syncs that came to an end, and what each wrote.
+    pub(super) ended: Vec<Ended>,
 }
 
 /// What becomes of the plan that waits for somebody's word.
@@ -84,14 +84,15 @@ pub(super) fn next(sync: &RepoSync, report: &Report, now: Timestamp) -> RepoSync
         Remains::Nothing => status.former_sync = None,
         Remains::Left(left) => status.former_sync = Some(left.sync.clone()),
     }
-    status.objects = report.counts.or(status.objects);
+    let counts = report.ended.iter().rev().find_map(|it| it.counts);
+    status.objects = counts.or(status.objects);
     match &report.plan {
         Pending::Same => {}
         Pending::Gone => status.plan = None,
         Pending::Is(plan) => status.plan = Some(plan.clone()),
     }
-    if report.has_ended {
-        remember(&mut status, &before, report, now);
+    for ended in &report.ended {
+        remember(&mut status, &before, report, ended, now);
     }
     status.conditions = conditions(&before, &status, report, now);
     status
@@ -131,28 +132,71 @@ pub(super) async fn write(
     Ok(Some(Arc::new(written)))
 }
 
-/// Adds the end of a sync to the history, unless the history says so already.
-fn remember(status: &mut RepoSyncStatus, before: &RepoSyncStatus, report: &Report, now: Timestamp) {
-    let Some(revision) = &status.last_attempted_revision else {
+/// Adds the end of a sync to the history. What wrote nothing is added where it is what the status says
+/// of its commit, and the history does not say so already.
+fn remember(
+    status: &mut RepoSyncStatus,
+    before: &RepoSyncStatus,
+    report: &Report,
+    ended: &Ended,
+    now: Timestamp,
+) {
+    let Some(revision) = &ended.revision else {
         return;
     };
-    let reason = reason_of(report);
     let was = condition(before, READY).map(|it| it.reason.as_str());
-    let is_same = was == Some(reason.as_str())
+    let is_same = was == Some(ended.reason.as_str())
         && before.last_attempted_revision.as_ref() == Some(revision)
         && !before.history.is_empty();
-    if is_same && report.counts.is_none() {
+    let is_told = ended.reason == reason_of(report)
+        && status.last_attempted_revision.as_ref() == Some(revision);
+    if ended.counts.is_none() && (is_same || !is_told) {
         return;
     }
+    let has_trouble = ended.class != Class::Done;
     let entry = SyncRecord {
         revision: revision.clone(),
         time: whole_seconds(now),
-        reason: reason.as_str().to_owned(),
-        objects: report.counts,
-        message: report.trouble.as_ref().map(|it| cut(&it.message, MAX_TOLD)),
+        reason: ended.reason.as_str().to_owned(),
+        objects: ended.counts,
+        message: has_trouble.then(|| cut(&ended.summary, MAX_TOLD)),
     };
     status.history.insert(0, entry);
     status.history.truncate(MAX_HISTORY);
+}
+
+/// The status while `revision` is being applied; nothing where that is said already.
+pub(super) fn begun(
+    sync: &RepoSync,
+    revision: &str,
+    message: &str,
+    now: Timestamp,
+) -> Option<RepoSyncStatus> {
+    let before = sync.status.clone().unwrap_or_default();
+    let generation = sync.metadata.generation.unwrap_or_default();
+    let is_at_it = [PROGRESSING, Reason::ApplyFailed.as_str()];
+    let is_said = condition(&before, RECONCILING)
+        .is_some_and(|it| it.status == "True" && is_at_it.contains(&it.reason.as_str()));
+    if is_said
+        && before.observed_generation == generation
+        && before.last_attempted_revision.as_deref() == Some(revision)
+    {
+        return None;
+    }
+    let said = Said {
+        reason: PROGRESSING,
+        message: cut(message, MAX_MESSAGE),
+        generation,
+    };
+    Some(RepoSyncStatus {
+        observed_generation: generation,
+        last_attempted_revision: Some(revision.to_owned()),
+        conditions: vec![
+            said.condition(&before, READY, "Unknown", now),
+            said.condition(&before, RECONCILING, "True", now),
+        ],
+        ..before
+    })
 }
 
 fn conditions(
@@ -172,25 +216,50 @@ fn conditions(
             Remains::Unknown | Remains::Nothing => applied,
         }
     };
-    let (ready, other) = match reason.class() {
+    let class = report.trouble.as_ref().map_or(Class::Done, Trouble::class);
+    let (ready, other) = match class {
         Class::Done => ("True", None),
         Class::Stalled => ("False", Some(STALLED)),
         // Nothing goes on while it is suspended.
         Class::Waiting if reason == Reason::Suspended => ("False", None),
         Class::Waiting | Class::Transient => ("False", Some(RECONCILING)),
     };
-    let make = |kind: &str, value: &str| Condition {
-        type_: kind.to_owned(),
-        status: value.to_owned(),
-        reason: reason.as_str().to_owned(),
-        message: message.clone(),
-        last_transition_time: condition(before, kind)
-            .filter(|it| it.status == value)
-            .map_or_else(|| whole_seconds(now), |it| it.last_transition_time.clone()),
-        observed_generation: Some(status.observed_generation),
+    let said = Said {
+        reason: reason.as_str(),
+        message,
+        generation: status.observed_generation,
     };
-    let other = other.map(|kind| make(kind, "True"));
-    [make(READY, ready)].into_iter().chain(other).collect()
+    let ready = said.condition(before, READY, ready, now);
+    let other = other.map(|kind| said.condition(before, kind, "True", now));
+    [ready].into_iter().chain(other).collect()
+}
+
+/// What all conditions of one moment say.
+struct Said {
+    reason: &'static str,
+    message: String,
+    generation: i64,
+}
+
+impl Said {
+    fn condition(
+        &self,
+        before: &RepoSyncStatus,
+        kind: &str,
+        value: &str,
+        now: Timestamp,
+    ) -> Condition {
+        Condition {
+            type_: kind.to_owned(),
+            status: value.to_owned(),
+            reason: self.reason.to_owned(),
+            message: self.message.clone(),
+            last_transition_time: condition(before, kind)
+                .filter(|it| it.status == value)
+                .map_or_else(|| whole_seconds(now), |it| it.last_transition_time.clone()),
+            observed_generation: Some(self.generation),
+        }
+    }
 }
 
 fn reason_of(report: &Report) -> Reason {

@@ -118,7 +118,7 @@ pub(super) fn blocked(reason: &Blocked) -> String {
         Blocked::OtherSync { sync, .. } => format!("it belongs to sync \"{sync}\""),
         Blocked::OtherSource { origin } => format!("it comes from \"{origin}\""),
         Blocked::Going => "it is being deleted".into(),
-        Blocked::Refused { message } => format!("the API server refuses it: {message}"),
+        Blocked::Refused { why: _, message } => format!("the API server refuses it: {message}"),
     }
 }
 

@@ -12,6 +12,7 @@ use kube::ResourceExt as _;
 use super::left::Left;
 use super::reason::Class;
 use super::reason::Reason;
+use super::reason::Trouble;
 use super::status;
 use crate::api::RepoSync;
 use crate::api::repo_sync::ObjectCounts;
@@ -31,28 +32,48 @@ pub(super) struct Ended {
     /// The commit that was to be applied; absent where the repository could not be read.
     pub(super) revision: Option<String>,
     pub(super) reason: Reason,
+    pub(super) class: Class,
     /// What was done, or what is wrong: without any value of a field.
     pub(super) summary: String,
     /// What was written.
     pub(super) counts: Option<ObjectCounts>,
 }
 
-impl Ended {
-    /// What the sync came to, as a commit's status has it.
-    pub(super) fn state(&self) -> CommitState {
-        match self.reason.class() {
-            Class::Done => CommitState::Success,
-            Class::Waiting => CommitState::Pending,
-            Class::Stalled | Class::Transient => CommitState::Failure,
+/// What is to be said of a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Verdict {
+    pub(super) revision: String,
+    state: CommitState,
+    summary: String,
+}
+
+impl Verdict {
+    /// Of a commit at which the sync stands as `trouble` says, or well.
+    pub(super) fn new(revision: String, trouble: Option<&Trouble>, done: String) -> Self {
+        Self {
+            revision,
+            state: state(trouble.map_or(Class::Done, Trouble::class)),
+            summary: trouble.map_or(done, |it| it.message.clone()),
         }
     }
 }
 
-/// Tells it on the commit. A revision that changes nothing is told, too: it has a commit of its own.
-pub(super) fn on_commit(statuses: &Arc<CommitStatuses>, sync: &RepoSync, ended: &Ended) {
-    if let Some(revision) = &ended.revision {
-        statuses.tell(sync, revision, ended.state(), &ended.summary);
+fn state(class: Class) -> CommitState {
+    match class {
+        Class::Done => CommitState::Success,
+        Class::Waiting => CommitState::Pending,
+        Class::Stalled | Class::Transient => CommitState::Failure,
     }
+}
+
+/// Tells it on the commit.
+pub(super) fn on_commit(statuses: &Arc<CommitStatuses>, sync: &RepoSync, verdict: &Verdict) {
+    let Verdict {
+        revision,
+        state,
+        summary,
+    } = verdict;
+    statuses.tell(sync, revision, *state, summary);
 }
 
 /// Tells how the sync of `sync` ended. Its status says so already; `before` is what it said until then:
@@ -68,7 +89,7 @@ pub(super) async fn ended(
         return;
     }
     let notice = Notice {
-        level: match ended.state() {
+        level: match state(ended.class) {
             CommitState::Success | CommitState::Pending => Level::Normal,
             CommitState::Failure => Level::Warning,
         },
@@ -100,7 +121,7 @@ fn is_news(before: Option<&RepoSyncStatus>, ended: &Ended) -> bool {
     let is_other = said.is_none_or(|it| it.reason != ended.reason.as_str());
     // A revision that changes nothing is no event, another cause of a trouble is one.
     let is_told = |said: &Condition| said.message.starts_with(beginning(&ended.summary));
-    let has_other_cause = ended.reason.class() != Class::Done && !said.is_some_and(is_told);
+    let has_other_cause = ended.class != Class::Done && !said.is_some_and(is_told);
     is_other || has_other_cause || ended.counts.is_some()
 }
 

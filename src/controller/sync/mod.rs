@@ -241,7 +241,7 @@ impl Sync {
         report(Event::Planned(Box::new(plan.clone()))).await;
         if !plan.summary().has_changes() {
             self.keep(&plan);
-            return settled(&plan);
+            return self.mark(&pipeline, &plan, stop).await;
         }
         match guard::clear(&plan, self.allow) {
             Err(refusal) => {
@@ -274,6 +274,16 @@ impl Sync {
         {
             tracing::warn!(%error, "cannot keep what was applied");
         }
+    }
+
+    /// Marks the records of runs that left the configuration: no change that anybody is asked about.
+    async fn mark(&self, pipeline: &Pipeline, plan: &Plan, stop: &CancellationToken) -> Look {
+        if plan.has_work()
+            && let Ok(cleared) = guard::clear(plan, self.allow)
+        {
+            pipeline.apply(cleared, stop).await;
+        }
+        settled(plan)
     }
 
     async fn plan(&self, input: &Input<'_>) -> Result<(Pipeline, Plan), sync::Error> {

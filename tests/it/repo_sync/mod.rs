@@ -7,6 +7,7 @@ mod moved;
 mod rights;
 mod rivals;
 mod stage;
+mod told;
 
 use axon::api::RepoSync;
 use axon::api::Workspace;

@@ -66,8 +66,11 @@ async fn service_account(context: Context) {
     );
     assert!(told.contains("system:serviceaccount:"), "{told}");
     assert_eq!(status.history[0].objects.unwrap().created, 2, "{status:?}");
+    // Trying it every few seconds would be of no use.
+    assert_eq!(status.conditions[1].type_, "Stalled");
 
     account(&context, &["workspaces", "taskspawners", "tasks"]).await;
+    stage.call("app").await;
     stage.applied("app", &revision).await;
 
     // The rights go: the RepoSync goes all the same, and says what it left.
@@ -140,30 +143,32 @@ async fn policy(context: Context) {
     }});
     let bound = (group, "v1", "ValidatingAdmissionPolicyBinding");
     apply(&context.client, None, bound, &name, binding).await;
-    policy_is_in_force(&context).await;
+    policy_is(&context, true).await;
 
     let controller = Running::start(&context);
     stage.create("app", json!({})).await;
-    let status = stage.reason("app", "ApplyFailed").await;
+    let status = stage.reason("app", "InvalidConfig").await;
     let told = message(&status);
     assert!(
         told.contains("TaskSpawner/nightly: ") && told.contains("no spawners in this house"),
         "{told}"
     );
-    assert_eq!(status.conditions[1].type_, "Reconciling");
+    assert_eq!(status.conditions[1].type_, "Stalled");
     assert_eq!(stage.workspaces().await.len(), 1);
-    // Once the policy is gone, it heals by itself.
+    // Once the policy is gone, the next look is enough.
     for kind in [bound, kind] {
         let api: Api<DynamicObject> = api(&context.client, None, kind);
         api.delete(&name, &DeleteParams::default()).await.unwrap();
     }
+    policy_is(&context, false).await;
+    stage.call("app").await;
     let status = stage.applied("app", &revision).await;
     assert_eq!(ready(&status).unwrap().reason, "Synced");
     controller.stop().await;
 }
 
-/// A policy takes a moment: awaits that a dry run is refused.
-async fn policy_is_in_force(context: &Context) {
+/// A policy takes a moment, and so does its end: awaits that a dry run is refused, or is not.
+async fn policy_is(context: &Context, in_force: bool) {
     let kind = ("axon.io", "v1alpha1", "TaskSpawner");
     let spawners: Api<DynamicObject> = api(&context.client, Some(&context.namespace), kind);
     let spawner = json!({
@@ -174,14 +179,16 @@ async fn policy_is_in_force(context: &Context) {
         },
     });
     let params = PatchParams::apply("probe").dry_run();
-    eventually("the policy is in force", || async {
+    eventually("the policy is in force, or gone", || async {
         let tried = spawners
             .patch("probe", &params, &Patch::Apply(&spawner))
             .await;
-        match tried {
-            Err(kube::Error::Api(status)) if status.message.contains("no spawners") => Some(()),
-            Ok(_) | Err(_) => None,
-        }
+        let refused = match tried {
+            Ok(_) => false,
+            Err(kube::Error::Api(status)) => status.message.contains("no spawners"),
+            Err(_) => return None,
+        };
+        (refused == in_force).then_some(())
     })
     .await;
 }

@@ -1,6 +1,7 @@
 //! Refusals, races and lost servers.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use axon::cluster::Cluster;
 use axon::model::Namespace;
@@ -10,13 +11,16 @@ use axon::sync::Options;
 use axon::sync::Pipeline;
 use axon::sync::Probe;
 use axon::sync::guard;
+use kube::Client;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
+use tower::service_fn;
 
 use super::fixture::CONFIG;
 use super::fixture::Sync;
 use super::fixture::chain;
 use super::fixture::cut_after;
+use super::fixture::edit_as;
 use super::fixture::input;
 use super::fixture::lines;
 use super::fixture::load_text;
@@ -31,6 +35,8 @@ on_both_servers!(
     dependants_of_what_failed_are_skipped,
     an_interrupted_apply_is_taken_up_again,
     a_lost_server_ends_the_apply,
+    what_does_not_go_keeps_nobody_waiting,
+    what_may_pass_is_no_refusal,
     a_missing_workspace_is_an_error_with_its_place,
     errors_name_what_is_missing,
 );
@@ -144,6 +150,86 @@ async fn a_lost_server_ends_the_apply(context: Context) {
     assert_eq!(applied.failed.len() + applied.skipped.len(), 30);
     assert_eq!(whole.plan(&config).await.summary().create, 30);
     whole.converge(&config).await;
+}
+
+async fn what_does_not_go_keeps_nobody_waiting(context: Context) {
+    let sync = Sync::new(&context).with(|options| options.gone = Duration::from_secs(1));
+    let config = |prompt: &str, last: usize| {
+        let mut config = "apiVersion: axon.io/v1alpha1\nkind: Config\nsync: app\ndefaults: {type: codex, credentials: {type: none}}\ntasks:\n".to_owned();
+        for n in 0..last {
+            writeln!(config, "  t{n:02}: {{prompt: {prompt}}}").unwrap();
+        }
+        config
+    };
+    sync.converge(&config("before", 30)).await;
+    let hold = |finalizers: &[&str]| json!({"metadata": {"finalizers": finalizers}});
+    let held = hold(&["example.com/node"]);
+    edit_as("node", &context, "Task", "t00", &held).await;
+
+    let after = config("after", 29);
+    let plan = sync.plan(&after).await;
+    let applied = sync.apply(&plan).await;
+    assert_eq!(applied.done.len(), 28, "{applied:?}");
+    let failed: Vec<String> = applied.failed.iter().map(|it| it.key.to_string()).collect();
+    assert_eq!(failed, ["Task/t00"], "{applied:?}");
+    let told = &applied.failed[0].causes[0];
+    assert!(told.starts_with("it is still there 1 s after"), "{told}");
+    let skipped: Vec<_> = applied
+        .skipped
+        .iter()
+        .map(|(key, why)| (key.to_string(), why))
+        .collect();
+    assert_eq!(
+        skipped,
+        [("Task/t29".to_owned(), &Skipped::PruneAfterFailure)]
+    );
+    // In the order of the plan, whatever came first.
+    assert!(
+        applied
+            .done
+            .is_sorted_by_key(|(key, _)| key.name.to_string()),
+        "{applied:?}"
+    );
+
+    edit_as("node", &context, "Task", "t00", &hold(&[])).await;
+    context.await_gone("Task", "t00").await;
+    sync.converge(&after).await;
+}
+
+async fn what_may_pass_is_no_refusal(context: Context) {
+    Sync::new(&context).converge(CONFIG).await;
+    let edited = load_text(&CONFIG.replace("ref: main", "ref: x"));
+    let webhook = "Internal error occurred: failed calling webhook";
+    let schema = "failed to create typed patch object (x/app; axon.io/v1alpha1, Kind=Workspace): .spec.ref: field not declared in schema";
+    let passing = Sync::of(answering(webhook, &context.client), &context);
+    let error = chain(&passing.pipeline.plan(input(&edited)).await.unwrap_err());
+    assert!(
+        error.contains("the API server answers 500: Internal error"),
+        "{error}"
+    );
+    let lasting = Sync::of(answering(schema, &context.client), &context);
+    let lines = lines(&lasting.plan_of(&edited).await);
+    let expected = lines
+        .iter()
+        .any(|it| it.starts_with("Workspace/app Refused { why: Invalid"));
+    assert!(expected, "{lines:?}");
+}
+
+/// A client whose server answers every write with 500 and these words.
+fn answering(words: &str, inner: &Client) -> Client {
+    let (inner, words) = (inner.clone(), words.to_owned());
+    let service = service_fn(move |request: http::Request<kube::client::Body>| {
+        let (inner, words) = (inner.clone(), words.clone());
+        async move {
+            if request.method() == http::Method::GET {
+                return inner.send(request).await.map_err(tower::BoxError::from);
+            }
+            let status = json!({"kind": "Status", "code": 500, "message": words}).to_string();
+            let answer = http::Response::builder().status(500);
+            Ok(answer.body(kube::client::Body::from(status.into_bytes()))?)
+        }
+    });
+    Client::new(service, "default")
 }
 
 async fn a_missing_workspace_is_an_error_with_its_place(context: Context) {

@@ -173,7 +173,7 @@ fn refused(error: watcher::Error, name: &ObjectName) -> Result<(), Failure> {
         }
         watcher::Error::NoResourceVersion => return Ok(()),
     };
-    if cause.is_refusal() {
+    if cause.refusal().is_some() {
         let tried = format!("cannot watch RepoSync \"{name}\"");
         return Err(
             with_hint(Failure::new(tried, &cause), &cause).hint("ask without waiting: --no-wait")

@@ -1,4 +1,5 @@
 use super::*;
+use crate::api::repo_sync::ObjectCounts;
 
 fn sync(generation: i64, status: RepoSyncStatus) -> RepoSync {
     let mut sync: RepoSync = serde_json::from_value(json!({
@@ -16,7 +17,7 @@ fn synced(revision: &str) -> Report {
         attempted: Some(revision.into()),
         applied: Some(revision.into()),
         plan: Pending::Gone,
-        has_ended: true,
+        ended: vec![ended(revision, Reason::Synced, None)],
         ..Report::default()
     }
 }
@@ -25,9 +26,74 @@ fn failed(revision: &str, reason: Reason) -> Report {
     Report {
         trouble: Some(Trouble::new(reason, "words")),
         attempted: Some(revision.into()),
-        has_ended: true,
+        ended: vec![ended(revision, reason, None)],
         ..Report::default()
     }
+}
+
+fn ended(revision: &str, reason: Reason, counts: Option<ObjectCounts>) -> Ended {
+    Ended {
+        revision: Some(revision.into()),
+        reason,
+        class: reason.class(),
+        summary: "words".into(),
+        counts,
+    }
+}
+
+fn history(status: &RepoSyncStatus) -> Vec<String> {
+    let entries = status.history.iter();
+    entries
+        .map(|it| format!("{} {} {}", it.revision, it.reason, it.objects.is_some()))
+        .collect()
+}
+
+#[test]
+fn the_history_names_the_revision_that_was_written() {
+    let good = next(&sync(1, RepoSyncStatus::default()), &synced("a"), at(1));
+    let refused = failed("b", Reason::VerificationFailed);
+    let refused = next(&sync(1, good), &refused, at(2));
+    // Drift is taken back to what is in force, while the newer commit is refused.
+    let mut corrected = failed("b", Reason::VerificationFailed);
+    corrected.ended = vec![ended("a", Reason::Synced, Some(ObjectCounts::default()))];
+    let status = next(&sync(1, refused), &corrected, at(3));
+    let expected = [
+        "a Synced true",
+        "b VerificationFailed false",
+        "a Synced false",
+    ];
+    assert_eq!(history(&status), expected);
+    assert_eq!(told(&status)[0], "Ready=False VerificationFailed");
+    assert_eq!(status.last_attempted_revision.as_deref(), Some("b"));
+    // Finding nothing to take back is no entry.
+    corrected.ended = vec![ended("a", Reason::Synced, None)];
+    let status = next(&sync(1, status), &corrected, at(4));
+    assert_eq!(history(&status), expected);
+}
+
+#[test]
+fn what_is_under_way_is_said_once() {
+    let good = next(&sync(1, RepoSyncStatus::default()), &synced("a"), at(1));
+    let begun = |status: &RepoSyncStatus, revision: &str| {
+        begun(&sync(1, status.clone()), revision, "words", at(2))
+    };
+    let busy = begun(&good, "b").unwrap();
+    let expected = ["Ready=Unknown Progressing", "Reconciling=True Progressing"];
+    assert_eq!(told(&busy), expected);
+    assert_eq!(busy.last_attempted_revision.as_deref(), Some("b"));
+    assert_eq!(busy.last_applied_revision.as_deref(), Some("a"));
+    assert_eq!(begun(&busy, "b"), None);
+    // What is tried again and again is at it all the time.
+    let failing = next(
+        &sync(1, good.clone()),
+        &failed("b", Reason::ApplyFailed),
+        at(3),
+    );
+    assert_eq!(begun(&failing, "b"), None);
+    assert!(begun(&failing, "c").is_some());
+    let waiting = failed("b", Reason::ApprovalRequired);
+    let waiting = next(&sync(1, good), &waiting, at(3));
+    assert!(begun(&waiting, "b").is_some());
 }
 
 fn told(status: &RepoSyncStatus) -> Vec<String> {
@@ -65,6 +131,15 @@ fn conditions_follow_kstatus() {
         ],
     );
     check(&failed("a", Reason::Suspended), &["Ready=False Suspended"]);
+    let refused = Trouble::new(Reason::ApplyFailed, "words").for_good();
+    let refused = Report {
+        trouble: Some(refused),
+        ..failed("a", Reason::ApplyFailed)
+    };
+    check(
+        &refused,
+        &["Ready=False ApplyFailed", "Stalled=True ApplyFailed"],
+    );
 }
 
 #[test]
@@ -107,6 +182,7 @@ fn the_history_is_short_and_its_messages_are() {
     for number in 0..9 {
         let mut report = failed(&number.to_string(), Reason::ApplyFailed);
         report.trouble.as_mut().unwrap().message = "ü".repeat(5_000);
+        report.ended[0].summary = "ü".repeat(5_000);
         status = next(&sync(1, status), &report, at(number));
     }
     let revisions: Vec<&str> = status
@@ -124,7 +200,7 @@ fn the_history_is_short_and_its_messages_are() {
 fn a_revision_that_changes_nothing_is_no_sync() {
     let before = next(&sync(1, RepoSyncStatus::default()), &synced("a"), at(1));
     let moved = Report {
-        has_ended: false,
+        ended: Vec::new(),
         ..synced("b")
     };
     let after = next(&sync(1, before.clone()), &moved, at(2));
@@ -148,7 +224,7 @@ fn a_pending_plan_goes_when_it_is_done() {
     let status = next(&sync(1, RepoSyncStatus::default()), &held, at(1));
     assert_eq!(status.plan, Some(plan));
     let unread = Report {
-        has_ended: false,
+        ended: Vec::new(),
         ..failed("a", Reason::FetchFailed)
     };
     let status = next(&sync(1, status), &unread, at(2));
