@@ -181,6 +181,9 @@ pub struct RepoSyncStatus {
     /// that carry it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub former_sync: Option<String>,
+    /// Whose objects the namespace holds: what the last complete sync declared, and where.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_force: Option<InForce>,
     /// The revision that was last looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_attempted_revision: Option<String>,
@@ -209,6 +212,7 @@ impl Default for RepoSyncStatus {
             conditions: Vec::new(),
             sync: None,
             former_sync: None,
+            in_force: None,
             last_attempted_revision: None,
             last_applied_revision: None,
             last_handled_reconcile_at: None,
@@ -221,6 +225,18 @@ impl Default for RepoSyncStatus {
 
 fn never_observed() -> i64 {
     -1
+}
+
+/// The configuration that a namespace was made equal to. It outlives an edit of the spec.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InForce {
+    /// Id that its objects carry.
+    pub sync: String,
+    /// The repository, as in their annotation `axon.io/origin`.
+    pub source: String,
+    /// Path of `axon.yaml` in it.
+    pub path: String,
 }
 
 /// How many objects a sync created, updated, deleted, and left as they were. A replaced Task counts

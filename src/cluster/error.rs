@@ -8,6 +8,8 @@ use kube::core::response::reason;
 
 use crate::model::plan::OwnedField;
 use crate::model::plan::Refusal;
+use crate::model::sensitive;
+use crate::model::sensitive::Known;
 
 /// Longest message of a server that is passed on: enough for any of the API server's own.
 const MAX_MESSAGE: usize = 2_000;
@@ -95,6 +97,8 @@ pub(super) struct Asked<'a> {
 
 /// An answer that is no success.
 pub(super) struct Answer<'a> {
+    /// What was sent: a server repeats values in its refusals, and so do policies of others.
+    pub(super) sent: Option<&'a [u8]>,
     pub(super) code: u16,
     /// The header `Retry-After`, in seconds.
     pub(super) retry_after: Option<u64>,
@@ -104,15 +108,18 @@ pub(super) struct Answer<'a> {
 /// The error that a failed request's answer stands for.
 pub(super) fn classify(answer: &Answer<'_>, asked: &Asked<'_>) -> Error {
     let Answer {
+        sent,
         code,
         retry_after,
         body,
     } = *answer;
+    let sent = sent.and_then(|it| serde_json::from_slice(it).ok());
+    let secrets = sent.as_ref().map(Known::of).unwrap_or_default();
     let status = serde_json::from_slice::<Status>(body).ok();
     let known = status.is_some();
     let mut status = status
         .unwrap_or_else(|| Status::failure(&String::from_utf8_lossy(body), "").with_code(code));
-    let message = clean(&std::mem::take(&mut status.message));
+    let message = clean(&std::mem::take(&mut status.message), &secrets);
     let details = status.details.as_ref();
     match (code, status.reason.as_str()) {
         (404, _) => match (details, asked.name) {
@@ -155,7 +162,10 @@ fn after(header: Option<u64>, details: Option<u64>) -> Duration {
 fn owned(cause: &StatusCause) -> Option<OwnedField> {
     (cause.reason == FIELD_MANAGER_CONFLICT).then(|| OwnedField {
         path: cause.field.trim_start_matches('.').to_owned(),
-        manager: clean(cause.message.split('"').nth(1).unwrap_or("another manager")),
+        manager: clean(
+            cause.message.split('"').nth(1).unwrap_or("another manager"),
+            &Known::default(),
+        ),
     })
 }
 
@@ -167,18 +177,13 @@ fn conflict(fields: &[OwnedField]) -> String {
     each.join(", ")
 }
 
-/// Text of a server as one bounded line without control characters.
-fn clean(text: &str) -> String {
-    let mut line: String = text
-        .trim()
-        .chars()
-        .take(MAX_MESSAGE)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    if text.trim().chars().nth(MAX_MESSAGE).is_some() {
-        line.push('…');
+/// Text of a server as one bounded line without control characters and secrets.
+fn clean(text: &str, known: &Known) -> String {
+    let text = sensitive::line(text.trim(), known);
+    match text.char_indices().nth(MAX_MESSAGE) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
-    line
 }
 
 #[cfg(test)]
@@ -194,6 +199,7 @@ mod tests {
             name: Some("a"),
         };
         let answer = Answer {
+            sent: None,
             code,
             retry_after: None,
             body: body.as_bytes(),
@@ -280,6 +286,28 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_does_not_repeat_what_is_secret() {
+        let asked = Asked {
+            namespace: "a",
+            resource: "tasks",
+            name: Some("a"),
+        };
+        let sent = json!({"spec": {"podOverrides": {"env": [{"name": "A", "value": "hunter2"}]}}})
+            .to_string();
+        let said = json!({"kind": "Status", "reason": "Invalid", "message": "env[0].value: Invalid value: \"hunter2\" (https://bob:pw@x)"})
+            .to_string();
+        let answer = Answer {
+            sent: Some(sent.as_bytes()),
+            code: 422,
+            retry_after: None,
+            body: said.as_bytes(),
+        };
+        let told = format!("{0:?} {0}", classify(&answer, &asked));
+        assert!(!told.contains("hunter2") && !told.contains("pw"), "{told}");
+        assert!(told.contains("env[0].value: Invalid value: "), "{told}");
+    }
+
+    #[test]
     fn a_hostile_message_is_cut_and_cleaned() {
         let asked = Asked {
             namespace: "a",
@@ -287,6 +315,7 @@ mod tests {
             name: None,
         };
         let answer = Answer {
+            sent: None,
             code: 422,
             retry_after: None,
             body: "\u{1b}[31m\n".repeat(9_000).into_bytes().leak(),

@@ -142,6 +142,7 @@ impl<'a> Call<'a> {
             .to_bytes();
         if !code.is_success() {
             let answer = Answer {
+                sent: self.body.as_ref().map(|(_, it)| &it[..]),
                 code: code.as_u16(),
                 retry_after,
                 body: &body,

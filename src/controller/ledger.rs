@@ -26,6 +26,8 @@ use crate::api::labels;
 /// How long a record stays after its mark was seen: a name that is put back within a month does not
 /// run again.
 const LIFE: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// Records that one answer may hold: there may be very many.
+const PAGE: u32 = 500;
 /// Time between two looks: nothing waits for them.
 const PAUSE: Duration = Duration::from_hours(1);
 
@@ -55,27 +57,41 @@ async fn sweep(
         labels::LEFT,
         labels::LEFT_TRUE
     );
-    let marked = ListParams::default().labels(&marked);
-    for record in everywhere.list_metadata(&marked).await? {
-        let namespace = record.namespace().unwrap_or_default();
-        let records: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);
-        let annotations = record.annotations();
-        let turn = match fate(
-            annotations.get(labels::FORGET_AFTER).map(String::as_str),
-            now,
-        ) {
-            Fate::Wait => Ok(()),
-            Fate::Stamp(end) => stamp(&records, &record, end).await,
-            Fate::Forget => forget(&records, &record).await,
-        };
-        match turn {
-            Ok(()) => {}
-            // Its name came back just now, or somebody else was first.
-            Err(kube::Error::Api(status)) if status.is_conflict() || status.is_not_found() => {}
-            Err(error) => return Err(error),
+    let mut page = ListParams::default().labels(&marked).limit(PAGE);
+    loop {
+        let records = everywhere.list_metadata(&page).await?;
+        for record in &records {
+            if let Err(error) = turn(client, record, now).await {
+                let (namespace, name) = (record.namespace(), record.name_any());
+                tracing::warn!(%error, namespace, name, "cannot age the record of a run");
+            }
+        }
+        match records.metadata.continue_.filter(|it| !it.is_empty()) {
+            Some(next) => page = page.continue_token(&next),
+            None => return Ok(()),
         }
     }
-    Ok(())
+}
+
+/// Does with one marked record what is due. One that cannot be written stops no other.
+async fn turn(
+    client: &Client,
+    record: &PartialObjectMeta<ConfigMap>,
+    now: Timestamp,
+) -> Result<(), kube::Error> {
+    let namespace = record.namespace().unwrap_or_default();
+    let records: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);
+    let after = record.annotations().get(labels::FORGET_AFTER);
+    let turn = match fate(after.map(String::as_str), now) {
+        Fate::Wait => Ok(()),
+        Fate::Stamp(end) => stamp(&records, record, end).await,
+        Fate::Forget => forget(&records, record).await,
+    };
+    match turn {
+        // Its name came back just now, or somebody else was first.
+        Err(kube::Error::Api(status)) if status.is_conflict() || status.is_not_found() => Ok(()),
+        other => other,
+    }
 }
 
 /// What becomes of a marked record.

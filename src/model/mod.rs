@@ -19,6 +19,7 @@ pub mod repo_url;
 pub mod run;
 pub mod schedule;
 pub mod secret;
+pub mod sensitive;
 pub mod snapshot;
 pub mod spawner;
 pub mod task;

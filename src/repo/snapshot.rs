@@ -148,7 +148,11 @@ impl Walk<'_> {
             if is_git_dir(&entry.name) {
                 continue;
             }
-            let path = child(dir, &entry.name)?;
+            let path = match child(dir, &entry.name) {
+                Ok(path) => path,
+                Err(_) if !means(pattern, dir, &entry) => continue,
+                Err(error) => return Err(error),
+            };
             let deeper = pattern.depth().is_none_or(|deepest| depth + 1 < deepest);
             if entry.kind == EntryKind::Directory {
                 if depth >= MAX_DEPTH {
@@ -204,6 +208,16 @@ impl Walk<'_> {
         }
         Ok(entries)
     }
+}
+
+/// Whether a pattern may mean an entry whose name no path can have: what it does not mean is nobody's
+/// business. A directory is not gone into, whatever it is called.
+fn means(pattern: &Pattern, dir: Option<&RepoPath>, entry: &Entry) -> bool {
+    let is_hostile = matches!(entry.name.as_str(), "" | "." | "..") || entry.name.contains('/');
+    let harmless = entry.name.replace(['\\', '\0'], "_");
+    is_hostile
+        || (entry.kind != EntryKind::Directory
+            && child(dir, &harmless).is_ok_and(|path| pattern.matches(&path)))
 }
 
 /// The path of an entry. A tree can hold any name.

@@ -5,22 +5,9 @@ use serde_json::Value;
 use crate::model::leak;
 use crate::model::plan::SENSITIVE;
 use crate::model::plan::Shown;
+use crate::model::sensitive::Place;
 use crate::sync::path::FieldPath;
 use crate::sync::path::Part;
-
-/// Parts of a key that make its value sensitive.
-const TELLING: [&str; 7] = [
-    "token",
-    "password",
-    "passwd",
-    "secret",
-    "apikey",
-    "privatekey",
-    // kubectl's annotation: a whole manifest.
-    "lastappliedconfiguration",
-];
-/// Keys that hold references to Secrets: names, not values.
-const REFERENCES: [&str; 2] = ["secretref", "secretkeyref"];
 
 /// `value` as far as it may be shown at `path`.
 pub(super) fn shown(path: &FieldPath, value: Option<&Value>) -> Shown {
@@ -36,43 +23,6 @@ pub(super) fn shown(path: &FieldPath, value: Option<&Value>) -> Shown {
     match masked(place, value) {
         Value::String(text) if text == SENSITIVE => Shown::Sensitive,
         shown => Shown::Value(shown),
-    }
-}
-
-/// What is known of a place from the keys that lead to it.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Place {
-    #[default]
-    Plain,
-    /// In an entry of a list of environment variables.
-    Env,
-    /// What is here names a Secret.
-    Reference,
-    Sensitive,
-}
-
-impl Place {
-    fn below(self, key: &str) -> Self {
-        let lower: String = key
-            .chars()
-            .filter(char::is_ascii_alphanumeric)
-            .map(|c| c.to_ascii_lowercase())
-            .collect();
-        match self {
-            Self::Sensitive | Self::Reference => self,
-            Self::Env if lower == "value" => Self::Sensitive,
-            Self::Plain | Self::Env => {
-                if REFERENCES.contains(&lower.as_str()) {
-                    Self::Reference
-                } else if lower == "env" {
-                    Self::Env
-                } else if TELLING.iter().any(|it| lower.contains(it)) {
-                    Self::Sensitive
-                } else {
-                    self
-                }
-            }
-        }
     }
 }
 
@@ -155,6 +105,21 @@ mod tests {
             &["spec", "repo"],
             &json!("https://bob:pw@git.io/x"),
             &Shown::Sensitive,
+        );
+        check(
+            &["spec", "repo"],
+            &json!("https://git.io/x?access_token=pw"),
+            &Shown::Sensitive,
+        );
+        check(
+            &["spec", "repo"],
+            &json!("ssh://git@git.io/x"),
+            &plain(json!("ssh://git@git.io/x")),
+        );
+        check(
+            &["spec", "prompt"],
+            &json!("log in with ghp_0123456789abcdef0 first"),
+            &plain(json!("log in with (sensitive) first")),
         );
         check(
             &["spec", "prompt"],

@@ -45,6 +45,9 @@ pub struct Options {
     /// `/readyz`; `none` turns it off
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     listen: Listen,
+    /// Let repositories be on this very machine or its own link: for trying things out
+    #[arg(long)]
+    allow_local_repositories: bool,
     /// What this replica calls itself
     #[arg(long, env = "HOSTNAME", hide = true, default_value = "axon")]
     identity: String,
@@ -60,11 +63,13 @@ pub async fn run(global: &Global, options: Options) -> Result<Exit, Failure> {
         watch_namespace,
         no_leader_election,
         listen,
+        allow_local_repositories,
         identity,
     } = options;
     let settings = controller::Options {
         namespace: watch_namespace.as_deref().map(namespace).transpose()?,
         images: chosen(images, helper_image, image_pull_policy),
+        local_addresses: allow_local_repositories,
         ..controller::Options::default()
     };
     let stop = CancellationToken::new();

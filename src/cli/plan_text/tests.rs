@@ -189,7 +189,13 @@ fn what_cannot_be_applied_says_why() {
                     is_elsewhere: false,
                 },
             ),
-            blocked("refused", Blocked::Refused { why: Refusal::Invalid, message }),
+            blocked(
+                "refused",
+                Blocked::Refused {
+                    why: Refusal::Invalid,
+                    message,
+                },
+            ),
         ],
         r#"
   ! Workspace/shared          conflict: spec.ref is owned by "kubectl-edit"

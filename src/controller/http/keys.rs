@@ -47,9 +47,12 @@ type Slot = tokio::sync::Mutex<Option<Remembered>>;
 
 #[derive(Clone)]
 struct Remembered {
-    /// None: there is no such Secret, or nothing in it.
+    /// None: there is no such Secret, or nothing in it, or it could not be read for too long.
     key: Option<Arc<Key>>,
+    /// When it was read.
     read: Instant,
+    /// When reading it was last tried.
+    tried: Instant,
 }
 
 /// How new a secret has to be.
@@ -74,25 +77,29 @@ impl Keys {
         let slot = self.slot(place);
         let mut slot = slot.lock().await;
         if let Some(remembered) = slot.as_ref()
-            && remembered.read.elapsed() < remembered.lasts(age)
+            && remembered.is_good(age, Instant::now())
         {
             return remembered.key.clone();
         }
-        let key = match timeout(LIMIT, self.read(place)).await {
-            Ok(Ok(key)) => key.map(Arc::new),
+        let read = timeout(LIMIT, self.read(place)).await;
+        let now = Instant::now();
+        let next = match read {
+            Ok(Ok(key)) => Remembered {
+                key: key.map(Arc::new),
+                read: now,
+                tried: now,
+            },
             Ok(Err(error)) => {
                 tracing::warn!(%error, namespace = %place.namespace, name = place.name, "cannot read the Secret of a webhook");
-                slot.take().and_then(|before| before.key)
+                Remembered::unread(slot.take(), now)
             }
             Err(_) => {
                 tracing::warn!(namespace = %place.namespace, name = place.name, "no answer while the Secret of a webhook was read");
-                slot.take().and_then(|before| before.key)
+                Remembered::unread(slot.take(), now)
             }
         };
-        *slot = Some(Remembered {
-            key: key.clone(),
-            read: Instant::now(),
-        });
+        let key = next.key.clone();
+        *slot = Some(next);
         key
     }
 
@@ -118,10 +125,53 @@ impl Keys {
 }
 
 impl Remembered {
-    fn lasts(&self, age: Age) -> Duration {
-        match (age, &self.key) {
-            (Age::Usual, Some(_)) => MAX_AGE,
-            (Age::Newest, _) | (Age::Usual, None) => REST,
+    /// What counts after reading failed at `now`: what was read lately, and not for longer.
+    fn unread(before: Option<Self>, now: Instant) -> Self {
+        let (key, read) = before.map_or((None, now), |it| (it.key, it.read));
+        Self {
+            key: key.filter(|_| now.duration_since(read) < MAX_AGE),
+            read,
+            tried: now,
         }
+    }
+
+    fn is_good(&self, age: Age, now: Instant) -> bool {
+        match (age, &self.key) {
+            (Age::Usual, Some(_)) => now.duration_since(self.read) < MAX_AGE,
+            (Age::Newest, _) | (Age::Usual, None) => now.duration_since(self.tried) < REST,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_that_may_no_longer_be_read_counts_for_a_minute() {
+        let start = Instant::now();
+        let key = signature::key(b"hunter2").map(Arc::new);
+        assert!(key.is_some());
+        let mut remembered = Remembered {
+            key,
+            read: start,
+            tried: start,
+        };
+        // Deliveries that do not fit have it read anew, again and again, in vain.
+        for second in (2..60).step_by(2) {
+            let now = start + Duration::from_secs(second);
+            assert!(!remembered.is_good(Age::Newest, now));
+            remembered = Remembered::unread(Some(remembered), now);
+            assert!(remembered.key.is_some(), "{second}");
+            assert!(remembered.is_good(Age::Usual, now));
+        }
+        let now = start + MAX_AGE;
+        assert!(!remembered.is_good(Age::Usual, now));
+        remembered = Remembered::unread(Some(remembered), now);
+        assert!(remembered.key.is_none());
+        // Nor is it asked for at every delivery now.
+        assert!(remembered.is_good(Age::Usual, now + Duration::from_secs(1)));
+        assert!(!remembered.is_good(Age::Usual, now + REST));
+        assert!(Remembered::unread(None, now).key.is_none());
     }
 }

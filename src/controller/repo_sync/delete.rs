@@ -13,17 +13,20 @@ use kube::api::PatchParams;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use super::behind;
 use super::settings::Settings;
 use crate::api::RepoSync;
 use crate::api::repo_sync::DeletionPolicy;
 use crate::cluster;
 use crate::cluster::Cluster;
 use crate::controller::FIELD_MANAGER;
+use crate::model::RepoPath;
 use crate::model::SyncId;
 use crate::model::object::DesiredSet;
 use crate::model::plan::Applied;
 use crate::model::plan::Failed;
 use crate::model::plan::Refusal;
+use crate::model::snapshot::Source;
 use crate::sync;
 use crate::sync::Allow;
 use crate::sync::Input;
@@ -71,24 +74,19 @@ pub(super) async fn release(syncs: &Api<RepoSync>, sync: &RepoSync) -> Result<()
 }
 
 /// Deletes the objects of `sync`: those, and with those rights, that applying an empty configuration
-/// would.
+/// would, from where they were last applied from. The spec may have been edited since.
 pub(super) async fn objects(
     client: &Client,
     sync: &RepoSync,
     settings: &Settings,
     stop: &CancellationToken,
 ) -> Removal {
-    let id = sync.status.as_ref().and_then(|it| it.sync.as_deref());
-    let Some(id) = id.and_then(|it| SyncId::parse(it).ok()) else {
+    let Some(owner) = Owner::of(sync, settings) else {
         // It never had any.
         return Removal::Done(0);
     };
-    let set = DesiredSet {
-        has_config: true,
-        sync: Some(id),
-        ..DesiredSet::default()
-    };
-    match delete(client, settings, &set, stop).await {
+    let cluster = Cluster::new(client.clone(), settings.namespace.clone());
+    let done = match delete(&cluster, settings, &owner, stop).await {
         Ok(applied) => removal(&applied),
         Err(sync::Error::Read { source, .. } | sync::Error::Probe { source, .. }) => {
             if is_out_of_reach(&source) {
@@ -100,28 +98,65 @@ pub(super) async fn objects(
         Err(error @ (sync::Error::Namespace { .. } | sync::Error::Workspaces { .. })) => {
             Removal::Again(error.to_string())
         }
+    };
+    match &done {
+        Removal::Done(_) => behind::of(&cluster, &owner).await.unwrap_or(done),
+        Removal::GivenUp(_) | Removal::Again(_) => done,
+    }
+}
+
+/// Whose the objects are that go.
+pub(super) struct Owner {
+    pub(super) id: SyncId,
+    pub(super) source: Source,
+    pub(super) root: RepoPath,
+}
+
+impl Owner {
+    fn of(sync: &RepoSync, settings: &Settings) -> Option<Self> {
+        let status = sync.status.as_ref()?;
+        let known = status.in_force.as_ref().and_then(|it| {
+            Some(Self {
+                id: SyncId::parse(&it.sync).ok()?,
+                source: Source {
+                    canonical: it.source.clone(),
+                    url: None,
+                },
+                root: RepoPath::parse(&it.path).ok()?,
+            })
+        });
+        known.or_else(|| {
+            Some(Self {
+                id: SyncId::parse(status.sync.as_deref()?).ok()?,
+                source: settings.source(),
+                root: settings.root.clone(),
+            })
+        })
     }
 }
 
 async fn delete(
-    client: &Client,
+    cluster: &Cluster,
     settings: &Settings,
-    set: &DesiredSet,
+    owner: &Owner,
     stop: &CancellationToken,
 ) -> Result<Applied, sync::Error> {
-    let cluster = Cluster::new(client.clone(), settings.namespace.clone());
     let cluster = match &settings.writer {
-        Some(user) => cluster.writing_as(user.clone()),
-        None => cluster,
+        Some(user) => cluster.clone().writing_as(user.clone()),
+        None => cluster.clone(),
+    };
+    let set = DesiredSet {
+        has_config: true,
+        sync: Some(owner.id.clone()),
+        ..DesiredSet::default()
     };
     let pipeline = Pipeline::new(cluster, sync::Options::default());
-    let (source, revision) = (settings.source(), Settings::no_revision());
     let plan = pipeline
         .plan(Input {
-            set,
-            source: &source,
-            revision: &revision,
-            root: &settings.root,
+            set: &set,
+            source: &owner.source,
+            revision: &Settings::no_revision(),
+            root: &owner.root,
         })
         .boxed()
         .await?;

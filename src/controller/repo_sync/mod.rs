@@ -7,6 +7,7 @@
 
 mod attempt;
 mod begin;
+mod behind;
 mod claims;
 mod credentials;
 mod decide;

@@ -58,6 +58,8 @@ fn shared(
     let digest = credentials.as_ref().map(repositories::digest_of);
     let access = Access {
         credentials,
+        local_addresses: reader.local_addresses,
+        other_hosts: reader.local_addresses,
         ..Access::default()
     };
     let url = &reader.settings.url;

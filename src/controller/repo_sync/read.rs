@@ -35,6 +35,8 @@ pub(super) struct Reader<'a> {
     pub(super) settings: &'a Settings,
     /// Base URL of the GitHub API in place of the one that the repository's host implies.
     pub(super) github_api: Option<&'a str>,
+    /// Whether repositories may be on this machine or its link.
+    pub(super) local_addresses: bool,
     pub(super) now: Timestamp,
 }
 

@@ -1,5 +1,8 @@
 //! The reasons of the condition `Ready`, and what each means for trying again.
 
+use crate::model::sensitive;
+use crate::model::sensitive::Known;
+
 /// Reason of the condition `Ready`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
@@ -95,7 +98,8 @@ impl Reason {
     }
 }
 
-/// Something that keeps a RepoSync from being synced, in the words of its condition.
+/// Something that keeps a RepoSync from being synced, in the words of its condition. Servers have their
+/// say in it; anybody may read it, on the commit too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Trouble {
     pub(super) reason: Reason,
@@ -106,9 +110,10 @@ pub(super) struct Trouble {
 
 impl Trouble {
     pub(super) fn new(reason: Reason, message: impl Into<String>) -> Self {
+        let message = sensitive::line(&message.into(), &Known::default());
         Self {
             reason,
-            message: message.into(),
+            message,
             is_final: false,
         }
     }

@@ -54,6 +54,7 @@ use crate::controller::events;
 use crate::controller::events::Level;
 use crate::controller::events::Notice;
 use crate::controller::repositories::Repositories;
+use crate::model::SyncId;
 
 /// An answer of the repository that is as young as this serves all polls of one moment.
 const MOMENT: Duration = Duration::from_secs(1);
@@ -228,6 +229,7 @@ async fn poll(
         spec: &sync.spec,
         settings,
         github_api: context.options.github_api.as_deref(),
+        local_addresses: context.options.local_addresses,
         now,
     };
     let asked = Instant::now();
@@ -333,7 +335,13 @@ async fn remove(context: &Context, sync: &RepoSync) -> Removal {
     let namespace = sync.namespace().unwrap_or_default();
     let others = context.rivals.of(&namespace, &context.claims);
     let me = rivals::claimant(sync, &context.claims);
-    if let Some(other) = own::heir(&me, &others) {
+    // What is in force may be of another id than what is wanted by now.
+    let in_force = sync.status.as_ref().and_then(|it| it.in_force.as_ref());
+    let before = Claimant {
+        wants: in_force.and_then(|it| SyncId::parse(&it.sync).ok()),
+        ..me.clone()
+    };
+    if let Some(other) = own::heir(&me, &others).or_else(|| own::heir(&before, &others)) {
         return Removal::GivenUp(format!("RepoSync \"{other}\" has the same sync id"));
     }
     match Settings::accept(sync, context.options.allow_file_urls) {

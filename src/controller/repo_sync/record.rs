@@ -24,6 +24,7 @@ use super::tell::Ended;
 use super::tell::Verdict;
 use crate::api::RepoSync;
 use crate::api::labels;
+use crate::api::repo_sync::InForce;
 use crate::model::Digest;
 use crate::repo::Tip;
 
@@ -205,8 +206,20 @@ pub(super) fn report(memory: &Memory) -> Option<Report> {
             .and_then(|it| it.sync.as_ref())
             .map(ToString::to_string),
         remains: memory.remains.clone(),
+        in_force: config.and_then(|it| in_force(it, attempt?)),
         plan,
         ended: memory.ended.clone(),
+    })
+}
+
+/// Whose objects the namespace holds, where it was made equal to `config`.
+fn in_force(config: &Config, attempt: &Attempt) -> Option<InForce> {
+    let is_done = attempt.input == config.input && attempt.outcome.class() == Class::Done;
+    let sync = attempt.sync.as_ref().filter(|_| is_done)?;
+    Some(InForce {
+        sync: sync.to_string(),
+        source: config.snapshot.source.canonical.clone(),
+        path: config.snapshot.root.to_string(),
     })
 }
 

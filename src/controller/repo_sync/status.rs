@@ -22,6 +22,7 @@ use super::reason::Reason;
 use super::reason::Trouble;
 use super::tell::Ended;
 use crate::api::RepoSync;
+use crate::api::repo_sync::InForce;
 use crate::api::repo_sync::PendingPlan;
 use crate::api::repo_sync::RepoSyncStatus;
 use crate::api::repo_sync::SyncRecord;
@@ -49,6 +50,7 @@ pub(super) struct Report {
     pub(super) sync: Option<String>,
     /// What an earlier repository, path or id of it has left.
     pub(super) remains: Remains,
+    pub(super) in_force: Option<InForce>,
     pub(super) plan: Pending,
     /// The syncs that came to an end, and what each wrote.
     pub(super) ended: Vec<Ended>,
@@ -83,6 +85,9 @@ pub(super) fn next(sync: &RepoSync, report: &Report, now: Timestamp) -> RepoSync
         Remains::Unknown => {}
         Remains::Nothing => status.former_sync = None,
         Remains::Left(left) => status.former_sync = Some(left.sync.clone()),
+    }
+    if report.in_force.is_some() {
+        status.in_force.clone_from(&report.in_force);
     }
     let counts = report.ended.iter().rev().find_map(|it| it.counts);
     status.objects = counts.or(status.objects);

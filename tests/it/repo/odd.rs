@@ -101,6 +101,27 @@ async fn names_that_no_file_may_have_are_refused() {
 }
 
 #[tokio::test]
+async fn odd_names_that_no_pattern_means_are_nobodys_business() {
+    let fixture = Fixture::new();
+    let blob = fixture.repo.commit(&[(ROOT, "**/agents-*.yaml")]);
+    let blob = fixture.repo.git(&["rev-parse", &format!("{blob}:{ROOT}")]);
+    let unit = "mnt-my\\x2ddata.mount";
+    let inside = fixture
+        .repo
+        .tree(&[("100644", unit, &blob), ("100644", "agents-a.yaml", &blob)]);
+    let tree = fixture.repo.tree(&[
+        ("100644", ROOT, &blob),
+        ("100644", unit, &blob),
+        ("040000", "deploy", &inside),
+        ("040000", "odd\\dir", &inside),
+    ]);
+    let commit = fixture.repo.git(&["commit-tree", "-m", "x", &tree]);
+    let snapshot = read(&fixture.open(), &commit).await.unwrap();
+    let files: Vec<&str> = snapshot.files.iter().map(|it| it.path.as_str()).collect();
+    assert_eq!(files, [ROOT, "deploy/agents-a.yaml"]);
+}
+
+#[tokio::test]
 async fn large_files_are_refused() {
     let fixture = Fixture::new();
     let mebibyte = "x".repeat(1 << 20);

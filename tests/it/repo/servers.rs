@@ -5,6 +5,9 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 use std::time::Instant;
@@ -273,4 +276,34 @@ async fn a_redirect_takes_the_credential_only_to_the_same_host() {
     .await;
     let error = error.unwrap_err();
     assert!(told(&error).contains("redirects"), "{}", told(&error));
+}
+
+#[tokio::test]
+async fn what_is_local_is_not_asked_for_tenants() {
+    super::axon_tls();
+    let asked = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&asked);
+    let address = server(move |_, _| seen.store(true, Ordering::SeqCst));
+    let port = address.port();
+    for url in [
+        format!("http://127.0.0.1:{port}/a/b"),
+        format!("http://[::1]:{port}/a/b"),
+        format!("http://localhost:{port}/a/b"),
+        format!("git://127.0.0.1:{port}/a/b"),
+        format!("git://localhost:{port}/a/b"),
+        "http://169.254.169.254/latest".to_owned(),
+    ] {
+        let access = Access {
+            local_addresses: false,
+            ..Access::default()
+        };
+        let error = read(&open(&url, access), "main").await.unwrap_err();
+        assert!(
+            matches!(error, Error::LocalAddress { .. }),
+            "{url}: {}",
+            told(&error)
+        );
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+    }
+    assert!(!asked.load(Ordering::SeqCst));
 }

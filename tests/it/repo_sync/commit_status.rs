@@ -91,7 +91,7 @@ async fn told(github: &MockServer, context: &Context, expected: &[(String, &str,
 }
 
 /// A GitHub that remembers the statuses of commits.
-async fn github() -> MockServer {
+pub(super) async fn github() -> MockServer {
     let server = MockServer::start().await;
     let statuses: Arc<Mutex<HashMap<String, Vec<Value>>>> = Arc::default();
     let read = Arc::clone(&statuses);
@@ -119,7 +119,7 @@ async fn github() -> MockServer {
     server
 }
 
-async fn token(context: &Context) {
+pub(super) async fn token(context: &Context) {
     let secret: Secret = serde_json::from_value(json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "token"},
         "data": {"GITHUB_TOKEN": "eA=="},

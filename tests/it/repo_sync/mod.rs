@@ -6,6 +6,7 @@ mod guards;
 mod moved;
 mod rights;
 mod rivals;
+mod secrets;
 mod stage;
 mod told;
 
@@ -359,6 +360,8 @@ async fn a_sync_with_nothing_to_do_asks_for_nothing(context: Context) {
         })
         .await;
     };
+    // The first poll has been served already.
+    stage.server.served();
     polls(1).await;
     requests.taken();
     let before = stage.get("app").await.resource_version();

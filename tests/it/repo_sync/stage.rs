@@ -256,11 +256,15 @@ impl Running {
 
     /// One that takes this for the GitHub API.
     pub(super) fn on_github(context: &Context, api: String) -> Self {
+        Self::between(context.client.clone(), context, api)
+    }
+
+    pub(super) fn between(client: Client, context: &Context, api: String) -> Self {
         let options = Options {
             github_api: Some(api),
             ..options(context)
         };
-        Self::told(context.client.clone(), options)
+        Self::told(client, options)
     }
 
     fn told(client: Client, options: Options) -> Self {
@@ -296,6 +300,7 @@ impl Running {
 fn options(context: &Context) -> Options {
     Options {
         namespace: Some(Namespace::parse(&context.namespace).unwrap()),
+        local_addresses: true,
         ..Options::default()
     }
 }

@@ -1,5 +1,6 @@
 //! What a RepoSync says of itself while it works, and what it makes of refusals.
 
+use axon::api::Workspace;
 use axon::api::repo_sync::RepoSyncStatus;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
@@ -22,6 +23,9 @@ crate::on_both_servers!(
     an_apply_says_that_it_goes_on,
     a_refusal_that_lasts_is_no_work_in_progress,
     records_of_what_left_are_marked_by_a_commit_that_changes_nothing,
+    a_record_that_cannot_be_written_holds_no_other_up,
+    objects_go_with_their_sync_though_its_spec_was_edited,
+    what_a_sync_that_goes_leaves_is_said,
 );
 
 fn conditions(status: &RepoSyncStatus) -> Vec<String> {
@@ -128,7 +132,10 @@ async fn records_of_what_left_are_marked_by_a_commit_that_changes_nothing(contex
         (label.as_deref() == Some("true")).then_some(())
     };
     eventually("the record is marked", is_left).await;
-    assert_eq!(status.history[0].objects, None, "no object changed: {status:?}");
+    assert_eq!(
+        status.history[0].objects, None,
+        "no object changed: {status:?}"
+    );
 
     // The next commit costs what a commit costs, and nothing else.
     let third = stage
@@ -144,5 +151,96 @@ async fn records_of_what_left_are_marked_by_a_commit_that_changes_nothing(contex
         context.namespace
     );
     assert_eq!(asked, [status]);
+    controller.stop().await;
+}
+
+async fn a_record_that_cannot_be_written_holds_no_other_up(context: Context) {
+    let records: Api<ConfigMap> = context.api();
+    let marks = json!({"axon.io/record": "run", "axon.io/sync": "app", "axon.io/left": "true"});
+    for name in ["a", "b", "c"] {
+        let record = json!({"metadata": {"name": name, "labels": marks}, "data": {"task": name}});
+        let record = serde_json::from_value(record).unwrap();
+        records
+            .create(&PostParams::default(), &record)
+            .await
+            .unwrap();
+    }
+    let inner = context.client.clone();
+    let service = service_fn(move |request: http::Request<kube::client::Body>| {
+        let inner = inner.clone();
+        async move {
+            let is_held = request.uri().path().ends_with("/configmaps/a");
+            if request.method() != http::Method::PATCH || !is_held {
+                return inner.send(request).await.map_err(tower::BoxError::from);
+            }
+            let status =
+                json!({"kind": "Status", "code": 403, "reason": "Forbidden", "message": "no"});
+            let answer = http::Response::builder().status(403);
+            Ok(answer.body(kube::client::Body::from(status.to_string().into_bytes()))?)
+        }
+    });
+    let controller = Running::with(Client::new(service, "default"), &context);
+    for name in ["b", "c"] {
+        eventually("the record gets its time", || async {
+            let record = records.get(name).await.unwrap();
+            record
+                .annotations()
+                .contains_key("axon.io/forget-after")
+                .then_some(())
+        })
+        .await;
+    }
+    assert!(records.get("a").await.unwrap().annotations().is_empty());
+    controller.stop().await;
+}
+
+async fn objects_go_with_their_sync_though_its_spec_was_edited(context: Context) {
+    let stage = Stage::new(&context);
+    let first = stage.commit(&[("a", "main"), ("b", "main")]);
+    let controller = Running::start(&context);
+    let spec = json!({"deletionPolicy": "Delete"});
+    stage.create("app", spec).await;
+    let status = stage.applied("app", &first).await;
+    assert_eq!(status.in_force.unwrap().path, "axon.yaml");
+    stage
+        .edit("app", json!({"spec": {"path": "elsewhere/axon.yaml"}}))
+        .await;
+    let status = stage.reason("app", "PathNotFound").await;
+    assert_eq!(status.in_force.unwrap().path, "axon.yaml");
+    stage.delete("app").await;
+    super::gone(&stage, "app").await;
+    stage.holds(&[]).await;
+    controller.stop().await;
+}
+
+async fn what_a_sync_that_goes_leaves_is_said(context: Context) {
+    let stage = Stage::new(&context);
+    let first = stage.commit(&[("a", "main")]);
+    let controller = Running::start(&context);
+    stage
+        .create("app", json!({"deletionPolicy": "Delete"}))
+        .await;
+    stage.applied("app", &first).await;
+    // Of the same id, declared by another file: applied by hand before the RepoSync came, say.
+    let workspaces: Api<Workspace> = context.api();
+    let other = serde_json::from_value(json!({
+        "apiVersion": "axon.io/v1alpha1", "kind": "Workspace",
+        "metadata": {
+            "name": "other",
+            "labels": {"axon.io/sync": "app"},
+            "annotations": {"axon.io/origin": "example.com/other#axon.yaml#Workspace/other"},
+        },
+        "spec": {"repo": "https://example.com/other.git"},
+    }))
+    .unwrap();
+    workspaces
+        .create(&PostParams::default(), &other)
+        .await
+        .unwrap();
+    stage.delete("app").await;
+    super::gone(&stage, "app").await;
+    stage.holds(&[("other", "")]).await;
+    let events = stage.events("app").await;
+    assert!(events.contains(&"DeletionGivenUp".to_owned()), "{events:?}");
     controller.stop().await;
 }

@@ -163,8 +163,14 @@ async fn what_does_not_go_keeps_nobody_waiting(context: Context) {
     };
     sync.converge(&config("before", 30)).await;
     let hold = |finalizers: &[&str]| json!({"metadata": {"finalizers": finalizers}});
-    let held = hold(&["example.com/node"]);
-    edit_as("node", &context, "Task", "t00", &held).await;
+    edit_as(
+        "node",
+        &context,
+        "Task",
+        "t00",
+        &hold(&["example.com/node"]),
+    )
+    .await;
 
     let after = config("after", 29);
     let plan = sync.plan(&after).await;
