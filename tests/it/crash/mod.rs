@@ -6,13 +6,18 @@
 
 mod apply;
 mod controller;
+mod cron;
+mod faults;
 mod proxy;
+mod repo_sync;
 mod snapshot;
 mod tasks;
 
 use std::fs;
 use std::future::Future;
+use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream;
@@ -25,6 +30,9 @@ use crate::server::Context;
 
 /// Namespaces that are worked in at once: the program waits more than it computes.
 const PARALLEL: usize = 6;
+
+/// How long anything may take to come true: many programs share a machine that may be busy otherwise.
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// Where one program runs: its files, and the way to the server.
 struct Place {
@@ -119,4 +127,23 @@ where
         .buffer_unordered(PARALLEL)
         .fold(0, async |sum, cut| sum + cut)
         .await
+}
+
+/// Notes for whoever reads the log of CI at how many points `what` was killed, and that there were enough.
+/// What a test that passes prints is not shown; `.ci/run` shows these notes.
+fn note(what: &str, context: &Context, points: usize, at_least: usize) {
+    let server = context.server;
+    assert!(points >= at_least, "{what} ({server:?}): {points}");
+    let told = format!("killed at {points} points, each run at most once");
+    tell(what, context, &told);
+}
+
+/// Notes `told` for whoever reads the log of CI.
+fn tell(what: &str, context: &Context, told: &str) {
+    let server = context.server;
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("counts");
+    fs::create_dir_all(&dir).unwrap();
+    let name = what.replace([' ', ','], "-");
+    let line = format!("{what} ({server:?}): {told}\n");
+    fs::write(dir.join(format!("crash-{name}-{server:?}")), line).unwrap();
 }

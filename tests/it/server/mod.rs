@@ -182,7 +182,15 @@ pub(crate) async fn create_namespace(client: &Client, name: &str) {
 }
 
 /// Awaits that `probe` gives a value, asking again until [`DEADLINE`].
-pub(crate) async fn eventually<T, F>(what: &str, mut probe: impl FnMut() -> F) -> T
+pub(crate) async fn eventually<T, F>(what: &str, probe: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    within(DEADLINE, what, probe).await
+}
+
+/// Awaits that `probe` gives a value, asking again for so long.
+pub(crate) async fn within<T, F>(limit: Duration, what: &str, mut probe: impl FnMut() -> F) -> T
 where
     F: Future<Output = Option<T>>,
 {
@@ -194,8 +202,8 @@ where
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    let waited = tokio::time::timeout(DEADLINE, waiting).await;
-    waited.unwrap_or_else(|_| panic!("not seen within {DEADLINE:?}: {what}"))
+    let waited = tokio::time::timeout(limit, waiting).await;
+    waited.unwrap_or_else(|_| panic!("not seen within {limit:?}: {what}"))
 }
 
 /// Makes of each named async function two tests: one on the embedded server, one on the real one.
