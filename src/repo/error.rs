@@ -178,7 +178,7 @@ impl Error {
         )
     }
 
-    pub(super) fn of_failure(of: &RepoUrl, failure: &Failure) -> Self {
+    fn of_failure(of: &RepoUrl, failure: &Failure) -> Self {
         let url = of.to_string();
         let source = Cause::new(failure.to_string());
         match failure {

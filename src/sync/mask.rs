@@ -127,16 +127,6 @@ mod tests {
             &plain(json!("ask bob@x.io at https://x.io/@bob")),
         );
         check(
-            &["spec", "repo"],
-            &json!("ssh://git@host/a"),
-            &plain(json!("ssh://git@host/a")),
-        );
-        check(
-            &["spec", "repo"],
-            &json!("https://host/a?access_token=pw"),
-            &Shown::Sensitive,
-        );
-        check(
             &["spec", "prompt"],
             &json!("use glpat-0123456789abcdef there"),
             &plain(json!("use (sensitive) there")),

@@ -25,7 +25,7 @@ pub(crate) struct Sshd {
 impl Sshd {
     /// Nothing where the program is missing, unless the suite must be whole.
     pub(crate) fn start(dir: &Path) -> Option<Self> {
-        Self::start_with(dir, free_address(), "AcceptEnv GIT_PROTOCOL")
+        Self::start_at(dir, "127.0.0.1")
     }
 
     /// Listens on another address of this machine than its loopback: for Pods.
