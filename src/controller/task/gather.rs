@@ -346,7 +346,8 @@ where
 }
 
 /// The Pod of the attempt. The cache may lag behind: before an end is read from a Pod's absence, or
-/// from a Job that has ended while its Pod seems to go on, the API server is asked.
+/// from a Job that has ended while its Pod seems to go on, the API server is asked. So it is before
+/// the Job of a cancelled Task is deleted because no node has its Pod.
 async fn pod(
     client: &Client,
     caches: &Caches,
@@ -356,8 +357,9 @@ async fn pod(
     let found = cached_pod(&caches.pods, task, job);
     let over = job.is_none_or(outcome::is_over);
     let may_lag = match &found {
-        Some(pod) => over && !outcome::is_terminal(pod),
-        None => over,
+        Some(pod) if outcome::is_terminal(pod) => false,
+        Some(pod) => over || (task.spec.cancelled && !outcome::is_bound(pod)),
+        None => over || task.spec.cancelled,
     };
     if !may_lag {
         return Ok(found);
