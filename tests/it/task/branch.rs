@@ -1,6 +1,12 @@
 //! Tasks that share a branch.
 
+use std::time::Duration;
+
 use super::*;
+use crate::server::within;
+
+/// How long a cluster's collector may take that has just met our kinds.
+const COLLECTED: Duration = Duration::from_mins(2);
 
 crate::on_both_servers!(
     one_task_at_a_time_works_on_a_branch,
@@ -107,7 +113,11 @@ async fn a_branch_is_free_when_its_task_is_gone(context: Context) {
         .await
         .unwrap();
     // A cluster's collector needs its time to know of a new kind.
-    gone::<Job>(&context, "a").await;
+    let jobs: Api<Job> = context.api();
+    within(COLLECTED, "Job a is gone", async || {
+        jobs.get_opt("a").await.unwrap().is_none().then_some(())
+    })
+    .await;
     job_of(&context, "b").await;
     controller.stop().await;
 }
