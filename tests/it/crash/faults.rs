@@ -221,6 +221,7 @@ async fn a_server_that_fails_in_every_way_is_outlived(context: Context) {
     let stop = CancellationToken::new();
     let options = Options {
         namespace: Some(Namespace::parse(&context.namespace).unwrap()),
+        local_addresses: true,
         ..Options::default()
     };
     let client = failing(&context.client, &plan);

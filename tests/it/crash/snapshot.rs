@@ -15,7 +15,7 @@ use axon::api::Workspace;
 use crate::server::Context;
 
 /// Fields that differ from run to run: identities, versions, times, and names that are made up.
-const CHANGING: [&str; 13] = [
+const CHANGING: [&str; 14] = [
     "uid",
     "taskUID",
     "axon.io/task-uid",
@@ -27,6 +27,7 @@ const CHANGING: [&str; 13] = [
     "lastTransitionTime",
     "startTime",
     "completionTime",
+    "claimed",
     "finished",
     "podName",
 ];
