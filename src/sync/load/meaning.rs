@@ -80,7 +80,9 @@ fn stand_in(json: &mut Json, stand_ins: &Json) {
 }
 
 fn check_workspace(spec: &Node, report: &mut Report<'_>) {
+    // An empty one stands for none.
     if let Some((text, mark)) = spec.text_of("ref")
+        && !text.is_empty()
         && !is_reference(text)
     {
         let message = format!("\"{}\" cannot be a branch, a tag or a commit", brief(text));
