@@ -108,7 +108,9 @@ impl Node {
         let manifest = fs::read_to_string(file).unwrap();
         let published = axon::controller::Images::default().helper;
         assert_eq!(manifest.matches(&published).count(), 2, "{published}");
-        node.apply(SYSTEM, &manifest.replace(&published, IMAGE));
+        // Its objects say themselves where they belong.
+        let told = node.try_kubectl(&["apply", "-f", "-"], &manifest.replace(&published, IMAGE));
+        told.unwrap_or_else(|told| panic!("{told}"));
         let rollout = ["rollout", "status", "deployment/axon-controller"];
         let limit = format!("--timeout={}s", DEADLINE.as_secs());
         if let Err(told) = node.try_kubectl(&[&rollout[..], &["-n", SYSTEM, &limit]].concat(), "") {
