@@ -7,7 +7,6 @@ use std::fs;
 use std::fs::DirBuilder;
 use std::fs::File;
 use std::fs::OpenOptions;
-use std::fs::TryLockError;
 use std::io;
 use std::io::Write as _;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -52,7 +51,11 @@ impl Scratch {
         DirBuilder::new().mode(DIR_OWNER_ONLY).create(&dir)?;
         let lock = create_file(&dir.join(LOCK))?;
         lock.try_lock().map_err(io::Error::from)?;
-        Ok(Self { dir, _lock: lock })
+        let made = Self { dir, _lock: lock };
+        if made.is_there() {
+            return Ok(made);
+        }
+        Err(io::Error::from(io::ErrorKind::NotFound))
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -100,20 +103,20 @@ fn sweep(temp: &Path) {
         let own =
             |meta: fs::Metadata| meta.is_dir() && meta.uid() == nix::unistd::getuid().as_raw();
         // A symbolic link is no directory here.
-        if entry.metadata().is_ok_and(own) && is_dead(&entry.path()) {
+        if entry.metadata().is_ok_and(own)
+            && let Some(_held) = lock_of_the_dead(&entry.path())
+        {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
 }
 
-fn is_dead(dir: &Path) -> bool {
-    let Ok(lock) = File::open(dir.join(LOCK)) else {
-        return false;
-    };
-    match lock.try_lock() {
-        Ok(()) => true,
-        Err(TryLockError::WouldBlock | TryLockError::Error(_)) => false,
-    }
+/// The lock of a directory whose owner is dead. It is to be held until the directory is gone: an owner
+/// that is just making it then sees that it has to make another.
+fn lock_of_the_dead(dir: &Path) -> Option<File> {
+    let lock = File::open(dir.join(LOCK)).ok()?;
+    lock.try_lock().ok()?;
+    Some(lock)
 }
 
 #[cfg(test)]
@@ -148,6 +151,24 @@ mod tests {
         let path = living.path().to_owned();
         drop(living);
         assert!(!path.exists(), "it goes with its owner");
+    }
+
+    #[test]
+    fn whoever_begins_is_not_swept_away_unnoticed() {
+        let temp = tempfile::tempdir().unwrap();
+        let temp = temp.path();
+        std::thread::scope(|scope| {
+            let sweeping = scope.spawn(|| {
+                for _ in 0..2000 {
+                    sweep(temp);
+                }
+            });
+            while !sweeping.is_finished() {
+                if let Ok(made) = Scratch::create_in(temp) {
+                    made.write("key", "secret").unwrap();
+                }
+            }
+        });
     }
 
     #[test]

@@ -31,7 +31,8 @@ fn what_is_pushed_runs_once_and_what_is_reverted_goes() {
         assert_eq!(laptop.runs("first"), 1);
 
         let brief = pushed::task("brief", 0) + "    ttlSecondsAfterFinished: 0\n";
-        let tasks = [first, pushed::task("second", 10), brief];
+        let second = pushed::task("second", 10) + "    branch: work\n";
+        let tasks = [first, second, brief];
         let commit = laptop.push(&config(&tasks, TICKING));
         eventually("the second agent runs", || {
             let task = place.get("task.axon.io", "second")?;
@@ -54,6 +55,7 @@ fn what_is_pushed_runs_once_and_what_is_reverted_goes() {
             (spawners.is_empty() && task.is_none()).then_some(())
         });
         nothing_ran_twice(place, &laptop);
+        what_is_cancelled_ends(place);
 
         place.kubectl(&["delete", "reposync", "app"]);
         eventually("all that it declared is gone", || {
@@ -62,6 +64,29 @@ fn what_is_pushed_runs_once_and_what_is_reverted_goes() {
         });
         rights::are_used(place.node);
     });
+}
+
+/// A Task that a person made, and cancels while its agent works.
+fn what_is_cancelled_ends(place: &Place) {
+    place.create(&json!({
+        "apiVersion": "axon.io/v1alpha1", "kind": "Task", "metadata": {"name": "endless"},
+        "spec": {
+            "type": "custom", "image": "localhost/agent:1", "credentials": {"type": "none"},
+            "prompt": "sleep 600\n",
+        },
+    }));
+    let phase = |expected: &'static str| {
+        let what = format!("the endless Task is {expected}");
+        eventually(&what, || {
+            let task = place.get("task.axon.io", "endless")?;
+            (task["status"]["phase"] == expected).then_some(())
+        });
+    };
+    phase("Running");
+    let cancelled = r#"{"spec":{"cancelled":true}}"#;
+    let kind = "task.axon.io/endless";
+    place.kubectl(&["patch", kind, "--type=merge", "-p", cancelled]);
+    phase("Failed");
 }
 
 /// Each agent pushed once, and there was one Job for each Task, those of the spawner too.

@@ -34,8 +34,14 @@ use crate::api::Task;
 use crate::api::labels;
 use crate::controller::FIELD_MANAGER;
 use crate::controller::Images;
+use crate::model::sensitive;
+use crate::model::sensitive::Known;
 
-/// Answer of the API server when what a patch is meant for is not as it expects.
+/// Answer of the API server to an object that it cannot read, such as one with a malformed quantity.
+const BAD_REQUEST: u16 = 400;
+/// Answer to what a rule, a quota or a policy forbids: that may change.
+const FORBIDDEN: u16 = 403;
+/// Answer to an object that is not valid, and to a patch of what is not as the patch expects.
 const UNPROCESSABLE: u16 = 422;
 
 /// What came of a start.
@@ -114,7 +120,8 @@ async fn create(
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PostParams::default()
     };
-    match jobs.create(&parameters, &held_back(built.job)).await {
+    let job = held_back(built.job);
+    match jobs.create(&parameters, &job).await {
         Ok(_) => Ok(Started::Made {
             task: Box::new(task),
             job: name.to_owned(),
@@ -123,16 +130,25 @@ async fn create(
         Err(kube::Error::Api(refusal)) if refusal.is_already_exists() => {
             taken(&jobs, task, name).await
         }
-        Err(kube::Error::Api(refusal)) if refusal.is_invalid() => {
-            let message = format!("the API server refuses Job \"{name}\": {}", refusal.message);
-            Ok(no(task, News::ended(End::InvalidSpec, message)))
-        }
-        Err(kube::Error::Api(refusal)) if refusal.is_forbidden() => {
-            let message = format!("the API server refuses Job \"{name}\": {}", refusal.message);
-            Ok(no(task, News::waiting(Waiting::JobRefused, message)))
+        Err(kube::Error::Api(refusal)) => {
+            let message = || refused(name, &job, &refusal.message);
+            match refusal.code {
+                BAD_REQUEST | UNPROCESSABLE => {
+                    Ok(no(task, News::ended(End::InvalidSpec, message())))
+                }
+                FORBIDDEN => Ok(no(task, News::waiting(Waiting::JobRefused, message()))),
+                _ => Err(kube::Error::Api(refusal)),
+            }
         }
         Err(error) => Err(error),
     }
+}
+
+/// The API server's words about a Job, which may repeat what stands in it.
+fn refused(name: &str, job: &Job, words: &str) -> String {
+    let job = serde_json::to_value(job).unwrap_or_default();
+    let words = sensitive::line(words, &Known::of(&job));
+    format!("the API server refuses Job \"{name}\": {words}")
 }
 
 /// Lets a Job make its Pod, once: whoever holds it back after that is not undone. Gives whether the

@@ -67,7 +67,8 @@ fn tasks() -> BTreeMap<&'static str, (Value, usize)> {
 async fn prepare(context: &Context) {
     let workspace: Workspace = serde_json::from_value(json!({
         "apiVersion": "axon.io/v1alpha1", "kind": "Workspace",
-        "metadata": {"name": "web"}, "spec": {"repo": "https://example.com/acme/web.git"},
+        // Refused without a look at any network.
+        "metadata": {"name": "web"}, "spec": {"repo": "https://127.0.0.1/acme/web.git"},
     }))
     .unwrap();
     let workspaces: Api<Workspace> = context.api();

@@ -402,12 +402,15 @@ async fn a_job_that_the_server_refuses_ends_the_task(context: Context) {
     }
     create_secret(&context).await;
     let controller = Controller::start(&context);
-    let wrong = json!({"spec": {"podOverrides": {"resources": {
-        "requests": {"memory": "2Gi"}, "limits": {"memory": "1Gi"},
-    }}}});
-    create(&context, "fix", wrong).await;
-    let refused = once(&context, "fix", "an end", is(TaskPhase::Failed)).await;
-    assert!(shows("InvalidSpec")(&status_of(&refused)), "{refused:?}");
+    for (name, resources) in [
+        ("more", json!({"requests": {"memory": "2Gi"}, "limits": {"memory": "1Gi"}})),
+        ("odd", json!({"limits": {"memory": "two"}})),
+    ] {
+        let wrong = json!({"spec": {"podOverrides": {"resources": resources}}});
+        create(&context, name, wrong).await;
+        let refused = once(&context, name, "an end", is(TaskPhase::Failed)).await;
+        assert!(shows("InvalidSpec")(&status_of(&refused)), "{refused:?}");
+    }
     controller.stop().await;
 }
 
