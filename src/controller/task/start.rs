@@ -39,6 +39,8 @@ use crate::model::sensitive::Known;
 
 /// Answer of the API server to an object that it cannot read, such as one with a malformed quantity.
 const BAD_REQUEST: u16 = 400;
+/// Begins the words of a webhook that denies: with 400, unless it names a code.
+const WEBHOOK: &str = "admission webhook ";
 /// Answer to what a rule, a quota or a policy forbids: that may change.
 const FORBIDDEN: u16 = 403;
 /// Answer to an object that is not valid, and to a patch of what is not as the patch expects.
@@ -133,10 +135,13 @@ async fn create(
         Err(kube::Error::Api(refusal)) => {
             let message = || refused(name, &job, &refusal.message);
             match refusal.code {
+                FORBIDDEN => Ok(no(task, News::waiting(Waiting::JobRefused, message()))),
+                BAD_REQUEST if refusal.message.starts_with(WEBHOOK) => {
+                    Ok(no(task, News::waiting(Waiting::JobRefused, message())))
+                }
                 BAD_REQUEST | UNPROCESSABLE => {
                     Ok(no(task, News::ended(End::InvalidSpec, message())))
                 }
-                FORBIDDEN => Ok(no(task, News::waiting(Waiting::JobRefused, message()))),
                 _ => Err(kube::Error::Api(refusal)),
             }
         }
