@@ -248,6 +248,9 @@ pub struct TaskStatus {
     /// The Job that runs, or ran, this Task. Written before the Job is created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_name: Option<String>,
+    /// UID of that Job, as it was made: another of its name is not released. Written before it is released.
+    #[serde(rename = "jobUID", default, skip_serializing_if = "Option::is_none")]
+    pub job_uid: Option<String>,
     /// The Pod of that Job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_name: Option<String>,

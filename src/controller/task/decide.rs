@@ -19,6 +19,7 @@ use super::needs;
 use super::needs::Checkout;
 use super::needs::Needs;
 use super::news::Ending;
+use super::news::JobId;
 use super::news::News;
 use super::news::What;
 use super::outcome;
@@ -85,9 +86,9 @@ pub(super) enum Step {
         branch: Option<Box<Lease>>,
     },
     /// Write that the Job was made, then release it.
-    Adopt { attempt: i32, job: String },
+    Adopt { attempt: i32, job: JobId },
     /// Let the Job make its Pod.
-    Release { job: String },
+    Release { job: JobId },
     /// End what runs, or keep it from running.
     Stop(Stop),
 }
@@ -141,7 +142,7 @@ fn not_begun(task: &Task, at: Before, sight: &Sight, options: &Options, now: Tim
         Sight::Made { job } if task.spec.cancelled => drop_job(job),
         Sight::Made { job } => Step::Adopt {
             attempt: at.attempt,
-            job: job.name_any(),
+            job: JobId::of(job),
         },
         Sight::Unneeded | Sight::Finished { .. } | Sight::Before { .. } if task.spec.cancelled => {
             cancelled(task, at)
@@ -257,7 +258,7 @@ fn image(task: &Task, options: &Options) -> Result<String, String> {
 }
 
 fn begun(task: &Task, job: Option<&Job>, pod: Option<&Pod>, now: Timestamp) -> Step {
-    let job = job.filter(|it| ownership(it, task) == Ownership::Ours);
+    let job = job.filter(|it| ownership(it, task) == Ownership::Ours && is_as_made(it, task));
     let pod = pod.filter(|it| belongs(it, task, job));
     match (job, pod) {
         (_, Some(pod)) => match outcome::of_pod(pod, task.spec.agent.as_str(), now) {
@@ -272,7 +273,7 @@ fn begun(task: &Task, job: Option<&Job>, pod: Option<&Pod>, now: Timestamp) -> S
                 drop_job(job)
             } else {
                 Step::Release {
-                    job: job.name_any(),
+                    job: JobId::of(job),
                 }
             }
         }
@@ -382,6 +383,13 @@ pub(super) fn ownership(job: &Job, task: &Task) -> Ownership {
         Some(owner) if is_a_task(owner) && owner.name == task.name_any() => Ownership::Namesake,
         Some(_) | None => Ownership::Foreign,
     }
+}
+
+/// Whether a Job is the one that the Task says was made, and not one that a belated request made after
+/// that was gone.
+fn is_as_made(job: &Job, task: &Task) -> bool {
+    let made = task.status.as_ref().and_then(|it| it.job_uid.as_ref());
+    made.is_none() || made == job.metadata.uid.as_ref()
 }
 
 /// Whether an owner is a Task of ours: other projects have a kind of that name too.

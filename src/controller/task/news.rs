@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt as _;
 
 use super::reason::End;
 use super::reason::Waiting;
@@ -26,12 +28,28 @@ pub(super) enum What {
     /// The Job of this attempt was made; it is released after this is written.
     Made {
         attempt: i32,
-        job: String,
+        job: JobId,
     },
     Running,
     /// The attempt has ended, and another will follow.
     Again(Again),
     Ended(Ending),
+}
+
+/// A Job, and no later one of its name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct JobId {
+    pub(super) name: String,
+    pub(super) uid: String,
+}
+
+impl JobId {
+    pub(super) fn of(job: &Job) -> Self {
+        Self {
+            name: job.name_any(),
+            uid: job.uid().unwrap_or_default(),
+        }
+    }
 }
 
 /// The attempt that follows one that has ended.

@@ -23,6 +23,7 @@ use super::decide;
 use super::decide::Step;
 use super::gather;
 use super::gather::Caches;
+use super::news::JobId;
 use super::news::News;
 use super::news::What;
 use super::notices;
@@ -170,18 +171,21 @@ async fn adopt(
     context: &Context,
     task: &Task,
     attempt: i32,
-    job: String,
+    job: JobId,
     now: Timestamp,
 ) -> Result<Action, Error> {
     let made = What::Made {
         attempt,
         job: job.clone(),
     };
-    report(context, task, &made.into(), now).await?;
+    if !report(context, task, &made.into(), now).await? {
+        // Without its Task the Job goes, as it is: held back.
+        return Ok(Action::await_change());
+    }
     release(context, task, &job).await
 }
 
-async fn release(context: &Context, task: &Task, job: &str) -> Result<Action, Error> {
+async fn release(context: &Context, task: &Task, job: &JobId) -> Result<Action, Error> {
     let jobs: Api<Job> = api(&context.client, task);
     let released = start::release(&jobs, job).await.map_err(Error::Start)?;
     Ok(if released {
@@ -192,8 +196,13 @@ async fn release(context: &Context, task: &Task, job: &str) -> Result<Action, Er
 }
 
 /// Tells the world the news: the record first, so that a finished Task's record is complete; then
-/// the status; then an event.
-async fn report(context: &Context, task: &Task, news: &News, now: Timestamp) -> Result<(), Error> {
+/// the status; then an event. Gives whether the Task is still there.
+async fn report(
+    context: &Context,
+    task: &Task,
+    news: &News,
+    now: Timestamp,
+) -> Result<bool, Error> {
     let next = status::next(task, news, now);
     if let Some(outcome) = recorded(news) {
         let records: Api<ConfigMap> = api(&context.client, task);
@@ -204,17 +213,17 @@ async fn report(context: &Context, task: &Task, news: &News, now: Timestamp) -> 
     let written = match status::write(&api(&context.client, task), task, &next).await {
         Ok(written) => written,
         // Deleted in between: nobody is left to be told.
-        Err(kube::Error::Api(status)) if status.is_not_found() => None,
+        Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(false),
         Err(error) => return Err(Error::Status(error)),
     };
     let Some(written) = written else {
-        return Ok(());
+        return Ok(true);
     };
     tell(context, task, &written, now).await;
     if matches!(news.what, What::Ended(_)) {
         act::leave_branch(&context.client, &written).await;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Publishes what is new in the Task as it was written. The version tells one change from another.

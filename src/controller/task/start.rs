@@ -24,6 +24,7 @@ use super::build;
 use super::decide;
 use super::decide::Ownership;
 use super::decide::Start;
+use super::news::JobId;
 use super::news::News;
 use super::reason::End;
 use super::reason::Waiting;
@@ -53,7 +54,7 @@ pub(super) enum Started {
     /// the Task as it is now.
     Made {
         task: Box<Task>,
-        job: String,
+        job: JobId,
         /// Variables of `podOverrides.env` that lost against built-in ones.
         overridden: Vec<String>,
     },
@@ -124,9 +125,9 @@ async fn create(
     };
     let job = held_back(built.job);
     match jobs.create(&parameters, &job).await {
-        Ok(_) => Ok(Started::Made {
+        Ok(made) => Ok(Started::Made {
             task: Box::new(task),
-            job: name.to_owned(),
+            job: JobId::of(&made),
             overridden: built.overridden,
         }),
         Err(kube::Error::Api(refusal)) if refusal.is_already_exists() => {
@@ -158,12 +159,13 @@ fn refused(name: &str, job: &Job, words: &str) -> String {
 
 /// Lets a Job make its Pod, once: whoever holds it back after that is not undone. Gives whether the
 /// Job was there to be released.
-pub(super) async fn release(jobs: &Api<Job>, name: &str) -> Result<bool, kube::Error> {
+pub(super) async fn release(jobs: &Api<Job>, job: &JobId) -> Result<bool, kube::Error> {
     let mark = format!(
         "/metadata/annotations/{}",
         labels::RELEASED.replace('/', "~1")
     );
     let patch = json!([
+        {"op": "test", "path": "/metadata/uid", "value": job.uid},
         {"op": "test", "path": "/spec/suspend", "value": true},
         {"op": "test", "path": mark, "value": labels::RELEASED_FALSE},
         {"op": "replace", "path": mark, "value": labels::RELEASED_TRUE},
@@ -175,7 +177,7 @@ pub(super) async fn release(jobs: &Api<Job>, name: &str) -> Result<bool, kube::E
         ..PatchParams::default()
     };
     match jobs
-        .patch(name, &parameters, &Patch::Json::<()>(patch))
+        .patch(&job.name, &parameters, &Patch::Json::<()>(patch))
         .await
     {
         Ok(_) => Ok(true),
@@ -232,7 +234,7 @@ async fn taken(jobs: &Api<Job>, task: Task, name: &str) -> Result<Started, kube:
     match decide::ownership(&job, &task) {
         Ownership::Ours => Ok(Started::Made {
             task: Box::new(task),
-            job: name.to_owned(),
+            job: JobId::of(&job),
             overridden: Vec::new(),
         }),
         Ownership::Namesake => Ok(Started::Outdated),

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::news::Again;
 use super::news::Ending;
+use super::news::JobId;
 use super::news::News;
 use super::news::What;
 use super::reason::End;
@@ -71,6 +72,7 @@ pub(super) fn locked(task: &Task, job: &str, now: Timestamp) -> TaskStatus {
     let status = next(task, &news, now);
     TaskStatus {
         job_name: Some(job.to_owned()),
+        job_uid: None,
         pod_name: None,
         start_time: None,
         retry_time: None,
@@ -152,10 +154,11 @@ impl Marker<'_> {
         );
     }
 
-    fn made(&mut self, attempt: i32, job: &str) {
+    fn made(&mut self, attempt: i32, job: &JobId) {
         self.status.attempts = Some(attempt);
-        self.status.job_name = Some(job.to_owned());
-        let message = format!("Job \"{job}\" has no Pod yet");
+        self.status.job_name = Some(job.name.clone());
+        self.status.job_uid = Some(job.uid.clone());
+        let message = format!("Job \"{}\" has no Pod yet", job.name);
         self.waiting(Waiting::PodPending, &message);
     }
 

@@ -19,6 +19,8 @@ struct Server {
     task: Mutex<Value>,
     /// Writes in order: the Job, and what each status said of `Started`.
     writes: Mutex<Vec<String>>,
+    /// Whether somebody deletes the Task once its Job is there.
+    deletes: bool,
 }
 
 impl Server {
@@ -26,7 +28,13 @@ impl Server {
         Arc::new(Self {
             task: Mutex::new(serde_json::to_value(task).unwrap()),
             writes: Mutex::default(),
+            deletes: false,
         })
+    }
+
+    fn is_gone(&self) -> bool {
+        let made = |it: &String| it == "Job held back";
+        self.deletes && self.writes.lock().unwrap().iter().any(made)
     }
 
     fn client(self: &Arc<Self>) -> Client {
@@ -43,6 +51,14 @@ impl Server {
         let sent = body.collect().await.unwrap().to_bytes();
         let sent: Value = serde_json::from_slice(&sent).unwrap_or_default();
         let path = parts.uri.path();
+        if path.contains("/tasks/a") && self.is_gone() {
+            let gone = json!({
+                "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+                "reason": "NotFound", "message": "gone", "code": 404,
+            });
+            let answer = Response::builder().status(404);
+            return answer.body(Full::from(gone.to_string())).unwrap();
+        }
         let answer = if path.ends_with("/tasks/a/status") {
             let mut task = self.task.lock().unwrap();
             json_patch::merge(&mut task, &sent);
@@ -110,5 +126,20 @@ async fn a_job_is_released_when_it_is_written_that_it_was_made() {
     assert_eq!(
         (&status["attempts"], &status["jobName"]),
         (&json!(1), &json!("a"))
+    );
+}
+
+#[tokio::test]
+async fn the_job_of_a_task_that_is_deleted_meanwhile_is_not_released() {
+    let new = task("a");
+    let mut server = Server::of(&new);
+    Arc::get_mut(&mut server).unwrap().deletes = true;
+    let context = Arc::new(context(server.client()));
+    Box::pin(reconcile(Arc::new(DeserializeGuard(Ok(new))), context))
+        .await
+        .unwrap();
+    assert_eq!(
+        *server.writes.lock().unwrap(),
+        ["Starting", "Job held back"]
     );
 }
