@@ -10,7 +10,6 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::coordination::v1::LeaseSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::Resource;
 use kube::ResourceExt;
 use kube::api::ObjectMeta;
 
@@ -25,6 +24,8 @@ pub(super) struct Found {
     pub(super) holder: Holder,
     /// The Task that is before this one in the line.
     pub(super) ahead: Option<String>,
+    /// The Workspace, if it is there.
+    pub(super) workspace: Option<OwnerReference>,
 }
 
 /// Who has the branch.
@@ -70,7 +71,7 @@ pub(super) fn turn(task: &Task, found: Option<&Found>, now: Timestamp) -> Turn {
         (Holder::Nobody, Some(name)) => Turn::Wait(format!(
             "waits for branch \"{branch}\": it is the turn of Task \"{name}\""
         )),
-        (Holder::Nobody, None) => Turn::Take(Box::new(taken(task, found.lease.as_ref(), now))),
+        (Holder::Nobody, None) => Turn::Take(Box::new(taken(task, found, now))),
     }
 }
 
@@ -82,21 +83,16 @@ pub(super) fn holder(lease: &Lease) -> Option<(String, String)> {
     Some((name.unwrap_or_default(), uid))
 }
 
-/// The Lease held by `task`. It goes with the Task, should nobody give it back.
-fn taken(task: &Task, before: Option<&Lease>, now: Timestamp) -> Lease {
+/// The Lease held by `task`. It goes with the Workspace. Not with the Task: that may be gone while its
+/// Pod still ends, and nobody may follow before.
+fn taken(task: &Task, found: &Found, now: Timestamp) -> Lease {
+    let before = found.lease.as_ref();
     let branch = task.spec.branch.clone().unwrap_or_default();
     let annotations = BTreeMap::from([
         (labels::TASK.to_owned(), task.name_any()),
         (labels::BRANCH.to_owned(), branch),
     ]);
     let fixed = labels::APP.map(|(key, value)| (key.to_owned(), value.to_owned()));
-    let owner = OwnerReference {
-        api_version: Task::api_version(&()).into_owned(),
-        kind: Task::kind(&()).into_owned(),
-        name: task.name_any(),
-        uid: task.uid().unwrap_or_default(),
-        ..OwnerReference::default()
-    };
     let spec = before.and_then(|it| it.spec.clone()).unwrap_or_default();
     let changes = spec.lease_transitions.unwrap_or(0);
     Lease {
@@ -108,7 +104,7 @@ fn taken(task: &Task, before: Option<&Lease>, now: Timestamp) -> Lease {
             resource_version: before.and_then(ResourceExt::resource_version),
             labels: Some(fixed.into()),
             annotations: Some(annotations),
-            owner_references: Some(vec![owner]),
+            owner_references: found.workspace.clone().map(|it| vec![it]),
             ..ObjectMeta::default()
         },
         spec: Some(LeaseSpec {
@@ -139,6 +135,7 @@ mod tests {
             lease: None,
             holder,
             ahead: ahead.map(ToOwned::to_owned),
+            workspace: None,
         }
     }
 
@@ -188,13 +185,22 @@ mod tests {
 
     #[test]
     fn a_lease_is_taken_over_as_it_was_seen() {
-        let first = taken(&on("web", "fix"), None, now());
+        let owner = OwnerReference {
+            name: "web".into(),
+            ..OwnerReference::default()
+        };
+        let mut found = Found {
+            workspace: Some(owner.clone()),
+            ..found(Holder::Nobody, None)
+        };
+        let first = taken(&on("web", "fix"), &found, now());
         assert_eq!(holder(&first), Some(("a".into(), "task-uid".into())));
-        assert_eq!(first.metadata.owner_references.as_ref().unwrap().len(), 1);
+        assert_eq!(first.metadata.owner_references, Some(vec![owner]));
         let mut stored = first.clone();
         stored.metadata.uid = Some("lease-uid".into());
         stored.metadata.resource_version = Some("5".into());
-        let second = taken(&on("web", "fix"), Some(&stored), now());
+        found.lease = Some(stored.clone());
+        let second = taken(&on("web", "fix"), &found, now());
         assert_eq!(second.metadata.resource_version.as_deref(), Some("5"));
         assert_eq!(second.spec.unwrap().lease_transitions, Some(1));
         stored.spec = None;

@@ -9,8 +9,10 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Api;
 use kube::Client;
+use kube::Resource as _;
 use kube::ResourceExt;
 use kube::api::ListParams;
 use kube::core::DeserializeGuard;
@@ -203,7 +205,8 @@ async fn needs(client: &Client, caches: &Caches, task: &Task) -> Result<Needs, k
         seen.extend(git.into_iter().map(needs::of_workspace));
     }
     needs.secrets = seen;
-    needs.branch = branch(client, caches, task).await?;
+    let owner = found.and_then(|it| it.owner_ref(&()));
+    needs.branch = branch(client, caches, task, owner).await?;
     Ok(needs)
 }
 
@@ -268,6 +271,7 @@ async fn branch(
     client: &Client,
     caches: &Caches,
     task: &Task,
+    workspace: Option<OwnerReference>,
 ) -> Result<Option<branch::Found>, kube::Error> {
     let Some(name) = branch::lease_name(task) else {
         return Ok(None);
@@ -284,6 +288,7 @@ async fn branch(
         lease,
         holder,
         ahead: caches.index.ahead(task),
+        workspace,
     }))
 }
 

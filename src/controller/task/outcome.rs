@@ -26,6 +26,8 @@ const SETTLE: SignedDuration = SignedDuration::from_secs(10);
 
 /// How long a Pod may start, and check out, before that is worth a write: most are quicker.
 const PASSING: SignedDuration = SignedDuration::from_secs(2);
+/// What a message says besides, when a report was cut.
+const CUT: &str = "some of what it left did not fit and was cut";
 
 /// What a Pod tells.
 #[derive(Clone, Debug, PartialEq)]
@@ -269,6 +271,11 @@ impl<'a> View<'a> {
         let ended = self.ended_container();
         let usage = report.as_ref().and_then(|it| it.usage).map(usage);
         let report = report.unwrap_or_default();
+        let message = if report.cut {
+            format!("{message}; {CUT}")
+        } else {
+            message
+        };
         let code = self.agent_end().map(|it| it.exit_code);
         Ending {
             reason,

@@ -100,7 +100,10 @@ async fn a_branch_is_free_when_its_task_is_gone(context: Context) {
     create_workspace(&context).await;
     let controller = Controller::start(&context);
     create(&context, "a", on_branch()).await;
-    kubelet::pod_of(&context, "a").await;
+    let pod = kubelet::pod_of(&context, "a").await;
+    let on_a_node = json!({"conditions": [{"type": "PodScheduled", "status": "True"}]});
+    kubelet::says(&context, &pod, on_a_node).await;
+    hold(&context, &pod, true).await;
     create(&context, "b", on_branch()).await;
     let waiting = once(&context, "b", "a wait", shows("WaitingForBranch")).await;
     assert_eq!(
@@ -118,8 +121,34 @@ async fn a_branch_is_free_when_its_task_is_gone(context: Context) {
         jobs.get_opt("a").await.unwrap().is_none().then_some(())
     })
     .await;
+    // The agent has its time to end, and may still push.
+    let pods: Api<Pod> = context.api();
+    within(COLLECTED, "Pod a is told to end", async || {
+        let pod = pods.get(&pod.name_any()).await.unwrap();
+        pod.metadata.deletion_timestamp.map(|_| ())
+    })
+    .await;
+    let lease = leases(&context).await.remove(0);
+    assert_eq!(lease.annotations()["axon.io/task"], "a");
+    assert!(jobs.get_opt("b").await.unwrap().is_none());
+    hold(&context, &pod, false).await;
     job_of(&context, "b").await;
     controller.stop().await;
+}
+
+/// Keeps a Pod that is deleted there, as a kubelet does as long as its containers run; or lets it go.
+async fn hold(context: &Context, pod: &Pod, stays: bool) {
+    let finalizers = if stays {
+        json!(["example.com/held"])
+    } else {
+        json!(null)
+    };
+    let patch = Patch::Merge(json!({"metadata": {"finalizers": finalizers}}));
+    let pods: Api<Pod> = context.api();
+    let parameters = PatchParams::default();
+    pods.patch(&pod.name_any(), &parameters, &patch)
+        .await
+        .unwrap();
 }
 
 async fn a_lease_of_nobody_is_taken_over(context: Context) {

@@ -403,7 +403,10 @@ async fn a_job_that_the_server_refuses_ends_the_task(context: Context) {
     create_secret(&context).await;
     let controller = Controller::start(&context);
     for (name, resources) in [
-        ("more", json!({"requests": {"memory": "2Gi"}, "limits": {"memory": "1Gi"}})),
+        (
+            "more",
+            json!({"requests": {"memory": "2Gi"}, "limits": {"memory": "1Gi"}}),
+        ),
         ("odd", json!({"limits": {"memory": "two"}})),
     ] {
         let wrong = json!({"spec": {"podOverrides": {"resources": resources}}});

@@ -98,6 +98,21 @@ fn before_the_agent_runs() {
 }
 
 #[test]
+fn what_was_cut_is_said_to_be() {
+    let long = Report {
+        results: [("log".to_owned(), "x".repeat(2000))].into(),
+        exit_code: Some(0),
+        succeeded: true,
+        ..Report::default()
+    };
+    let told = String::from_utf8(long.to_bytes()).unwrap();
+    check(
+        &containers("Succeeded", &ended(0, ""), &ended(0, &told)),
+        "Succeeded: container \"claude-code\" finished; some of what it left did not fit and was cut [0]",
+    );
+}
+
+#[test]
 fn only_the_agents_container_makes_it_run() {
     check(&containers("Running", &ended(0, ""), &runs()), "runs");
     // A Pod is `Running` with any of its containers.
