@@ -11,7 +11,8 @@ use crate::stream::AgentKind;
 pub(crate) const USAGE_EXIT: i32 = 64;
 /// An agent that is interrupted needs some seconds to tell its cost.
 const TERM_AFTER: Duration = Duration::from_secs(5);
-/// Leaves a third of the kubelet's grace period (30 s) to drain output and write the report.
+/// Leaves a third of the kubelet's grace period (30 s): three steps of two seconds at most end what is
+/// left and its output, and the report is written.
 const KILL_AFTER: Duration = Duration::from_secs(20);
 /// How long output may go on after the agent's end, by processes that it left behind.
 const DRAIN: Duration = Duration::from_secs(5);

@@ -51,6 +51,9 @@ const CHUNK: usize = 64 * 1024;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// After everything was killed only a slow reader of our output keeps a pipe open.
 const LAST_OUTPUT: Duration = Duration::from_secs(5);
+/// Longest time for each of the last steps when somebody waits for the end: with what comes before, all is
+/// over some seconds before the kubelet's grace period is.
+const LAST_STEP: Duration = Duration::from_secs(2);
 /// Events that may wait; those of streams are dropped beyond that, and seen with the next.
 const QUEUE: usize = 64;
 
@@ -116,7 +119,7 @@ fn run(
     };
     agent.watch(&events, options, outcome);
     agent.group.kill_rest();
-    agent.drain(&events, Instant::now() + LAST_OUTPUT);
+    agent.drain(&events, Instant::now() + agent.at_most(LAST_OUTPUT));
     // It was killed at the latest when its grace was over.
     Ok((
         agent.end.unwrap_or(End::Signalled(Signal::SIGKILL)),
@@ -296,11 +299,20 @@ impl Agent {
             }
             self.go_on_stopping(options);
             if self.end.is_some() {
-                let until = *deadline.get_or_insert_with(|| Instant::now() + options.drain);
+                let until =
+                    *deadline.get_or_insert_with(|| Instant::now() + self.at_most(options.drain));
                 if self.open == 0 || Instant::now() >= until {
                     return;
                 }
             }
+        }
+    }
+
+    /// How long a last step may take that may take so long otherwise.
+    fn at_most(&self, otherwise: Duration) -> Duration {
+        match self.stop {
+            Some(_) => otherwise.min(LAST_STEP),
+            None => otherwise,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The secrets as they are now: some are given once, some stand in files that change.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::path::PathBuf;
@@ -13,8 +14,10 @@ use crate::bounded;
 
 /// Most of one file that is read: keys are shorter.
 const MAX_FILE: u64 = 64 * 1024;
-/// Most files of one directory.
+/// Most files and directories of one mounted volume.
 const MAX_FILES: usize = 64;
+/// How deep a volume's files may lie: a Secret's `items` can have paths.
+const MAX_LEVELS: usize = 8;
 /// Most values from files, old ones included: an hourly token makes this many in five days. The
 /// oldest beyond are shown again; they have long expired.
 const MAX_VALUES: usize = 128;
@@ -58,7 +61,7 @@ impl Stamp {
 }
 
 impl Current {
-    /// `given`: values; `dirs`: directories of files with one value each.
+    /// `given`: values; `dirs`: directories of files with one value each, or such files.
     pub(crate) fn new(given: Vec<Vec<u8>>, dirs: &[PathBuf]) -> Self {
         let secrets = Arc::new(Secrets::new(given.iter().map(Vec::as_slice)));
         let state = State {
@@ -87,11 +90,15 @@ impl Current {
     }
 
     fn read(&self, state: &mut State) {
-        // Stamps first: what changes while it is read is read again.
-        state.seen = self.dirs.iter().cloned().map(Stamp::of).collect();
         let known = state.values.len();
-        for path in self.dirs.iter().flat_map(|dir| files(dir)) {
-            state.seen.push(Stamp::of(path.clone()));
+        let mut found = Found::default();
+        for dir in &self.dirs {
+            found.room = MAX_FILES;
+            found.add(dir, MAX_LEVELS);
+        }
+        // Stamps first: what changes while it is read is read again.
+        state.seen = found.stamps;
+        for path in found.files {
             let Ok((value, _)) = bounded::read(&path, MAX_FILE) else {
                 continue;
             };
@@ -109,17 +116,46 @@ impl Current {
     }
 }
 
-/// The files of a directory that hold secrets; what the kubelet keeps beside them is not among them.
-fn files(dir: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(dir) else {
-        return Vec::new();
-    };
-    let names = entries.flatten().map(|entry| entry.file_name());
-    let secret = names.filter(|name| {
-        let name = name.to_string_lossy();
-        !name.starts_with("..") && !NO_SECRETS.contains(&&*name)
-    });
-    secret.take(MAX_FILES).map(|name| dir.join(name)).collect()
+/// What was found where secrets are mounted.
+#[derive(Default)]
+struct Found {
+    files: Vec<PathBuf>,
+    /// Of files and directories, as they were before they were looked at.
+    stamps: Vec<Stamp>,
+    /// How many may still be added.
+    room: usize,
+}
+
+impl Found {
+    /// Adds the file at `path`, or those below it; what the kubelet keeps beside them is not among
+    /// them. A key that is mounted by `subPath` is a file where otherwise a directory is.
+    fn add(&mut self, path: &Path, levels: usize) {
+        if self.room == 0 || levels == 0 {
+            return;
+        }
+        self.room -= 1;
+        self.stamps.push(Stamp::of(path.to_owned()));
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        match fs::read_dir(path) {
+            Ok(entries) => {
+                let paths = entries.flatten().map(|entry| entry.path());
+                for path in paths.filter(|path| !is_of_the_kubelet(path)) {
+                    self.add(&path, levels - 1);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                if !NO_SECRETS.contains(&&*name) {
+                    self.files.push(path.to_owned());
+                }
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+fn is_of_the_kubelet(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().starts_with("..")
 }
 
 #[cfg(test)]
@@ -163,6 +199,35 @@ mod tests {
         assert_eq!(masked(&current, "token-one token-two"), "*** token-two");
         publish("..2", "token-two");
         assert_eq!(masked(&current, "token-one token-two"), "*** ***");
+    }
+
+    /// As `subPath` and the paths of `items` lay them out.
+    #[test]
+    fn single_files_and_paths_of_keys() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        fs::write(path(".npmrc"), "token-of-npm").unwrap();
+        fs::create_dir_all(path("volume/..1/a/b")).unwrap();
+        fs::write(path("volume/..1/a/b/token"), "token-deep").unwrap();
+        symlink("..1", path("volume/..data")).unwrap();
+        symlink("..data/a", path("volume/a")).unwrap();
+        let current = Current::new(Vec::new(), &[path(".npmrc"), path("volume")]);
+        assert_eq!(masked(&current, "token-of-npm token-deep"), "*** ***");
+        fs::write(path("volume/..1/a/b/other"), "token-late").unwrap();
+        assert_eq!(masked(&current, "token-late"), "***");
+    }
+
+    /// A directory that leads back to itself, and more files than are read.
+    #[test]
+    fn odd_volumes_come_to_an_end() {
+        let dir = tempfile::tempdir().unwrap();
+        symlink(".", dir.path().join("round")).unwrap();
+        for n in 0..MAX_FILES * 2 {
+            fs::write(dir.path().join(n.to_string()), format!("token-{n}")).unwrap();
+        }
+        let current = Current::new(Vec::new(), &[dir.path().to_owned()]);
+        let state = current.state.lock().unwrap();
+        assert!(state.values.len() <= MAX_FILES);
     }
 
     #[test]

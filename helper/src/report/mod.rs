@@ -18,10 +18,13 @@ use serde_json::json;
 
 use crate::plain::is_invisible;
 
-/// The kubelet keeps this much of a termination message.
-pub const MAX_BYTES: usize = 4096;
-/// Longest message; leaves three quarters of the report to outputs.
-const MAX_MESSAGE: usize = 1024;
+/// Most bytes of a report. The kubelet keeps 12 KiB for all containers of a Pod together, and cuts each
+/// one's message to its share: this is what is left with six, ours and four that a cluster puts in.
+pub const MAX_BYTES: usize = 2048;
+/// Most bytes that are read: the kubelet keeps no more of one container.
+const MAX_READ: usize = 4096;
+/// Longest message; leaves more than half of the report to outputs.
+const MAX_MESSAGE: usize = 768;
 /// Longest output line, and longest value of a result.
 const MAX_LINE: usize = 1024;
 /// Longest key of a result.
@@ -147,12 +150,14 @@ impl Report {
     }
 
     /// What a termination message says, or nothing if it is not a report. What is malformed within
-    /// a report is left out.
+    /// a report is left out, and so is what stands behind it: the end of a longer one, where writing
+    /// was cut short.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
-        if bytes.len() > MAX_BYTES {
+        if bytes.len() > MAX_READ {
             return None;
         }
-        let value: Value = serde_json::from_slice(bytes).ok()?;
+        let mut values = serde_json::Deserializer::from_slice(bytes).into_iter();
+        let value: Value = values.next()?.ok()?;
         if value.get("version")?.as_u64()? != VERSION {
             return None;
         }
@@ -313,7 +318,18 @@ mod tests {
                 "commit: 0123"
             ]
         );
-        assert!(read.results.len() > 3 && read.message.unwrap().len() > 500);
+        assert!(read.results.len() > 1 && read.message.unwrap().len() > 500);
+    }
+
+    /// The helper was killed between writing a shorter report over a longer one and cutting the rest.
+    #[test]
+    fn the_end_of_an_older_report_does_no_harm() {
+        let older = report(&["note: one", "note: two"]).to_bytes();
+        let newer = Report::failed("no");
+        let mut bytes = newer.to_bytes();
+        assert!(bytes.len() < older.len());
+        bytes.extend(&older[bytes.len()..]);
+        assert_eq!(Report::parse(&bytes), Some(newer));
     }
 
     #[test]
@@ -349,8 +365,8 @@ mod tests {
         assert_eq!(Report::parse(b"killed"), None);
         assert_eq!(Report::parse(b"[1]"), None);
         assert_eq!(Report::parse(br#"{"version":9}"#), None);
-        assert_eq!(Report::parse(&[b' '; MAX_BYTES + 1]), None);
-        assert_eq!(Report::parse("[".repeat(MAX_BYTES).as_bytes()), None);
+        assert_eq!(Report::parse(&[b' '; MAX_READ + 1]), None);
+        assert_eq!(Report::parse("[".repeat(MAX_READ).as_bytes()), None);
         let odd = "{\"version\":1,\"outputs\":[1,\"a\\u001b[31m\\u202eb\",\"\"],\"results\":{\"../x\":\"1\",\"ok\":2,\"y\":\"z\"},\"exitCode\":99999999999,\"succeeded\":\"yes\"}";
         let read = Report::parse(odd.as_bytes()).unwrap();
         assert_eq!(read.outputs, ["a\u{fffd}[31m\u{fffd}b"]);

@@ -5,6 +5,8 @@ use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
+use std::time::Instant;
 
 use nix::sys::signal::Signal;
 
@@ -245,6 +247,24 @@ fn a_stop_goes_on_to_terminate_and_to_kill() {
         "trap '' INT TERM",
         "the agent was stopped by SIGINT and ended by SIGKILL",
     );
+}
+
+/// The agent does not end, something else keeps its output open, and nobody reads ours.
+#[test]
+fn a_stop_has_an_end_whatever_holds_it_up() {
+    let mut run = Run::of(
+        r#"trap '' INT TERM; setsid sh -c 'yes' & touch "$DIR/ready"; while :; do sleep 0.01; done"#,
+    )
+    .args(&["--term-after", "0.1", "--kill-after", "0.2"])
+    .start();
+    run.await_file("ready");
+    let begun = Instant::now();
+    run.signal(Signal::SIGTERM);
+    run.child.wait().unwrap();
+    let took = begun.elapsed();
+    // Twice five seconds where nobody waits.
+    assert!(took < Duration::from_secs(9), "{took:?}");
+    assert_eq!(run.report().unwrap().exit_code, Some(137));
 }
 
 #[test]
