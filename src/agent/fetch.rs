@@ -10,7 +10,6 @@ use super::clone;
 use super::clone::Error;
 use super::clone::Wanted;
 use crate::repo;
-use crate::repo::ErrorKind;
 use crate::repo::Reference;
 use crate::repo::remote::Fetch;
 use crate::repo::remote::Remote;
@@ -120,13 +119,17 @@ impl Fetching<'_> {
     }
 
     /// A commit by its whole name. A server that does not give out single commits may have it in its
-    /// history all the same.
+    /// history all the same. A line that broke is tried once more: the history may be a thousand
+    /// times as much.
     fn commit(&self, commit: ObjectId, reference: &Reference) -> Result<Start, Error> {
-        match self.get(&commit.to_string()) {
+        let spec = commit.to_string();
+        let got = match self.get(&spec) {
+            Err(Error::Repo(error)) if is_broken(&error) => self.get(&spec),
+            got => got,
+        };
+        match got {
             Ok(()) => {}
-            Err(Error::Repo(error)) if may_be_in_history(&error) => {
-                self.get_all()?;
-            }
+            Err(Error::Repo(error)) if may_be_in_history(&error) => self.get_all()?,
             Err(error) => return Err(error),
         }
         // Only a commit will do: not a tree, nor a file.
@@ -196,18 +199,14 @@ impl Fetching<'_> {
     }
 }
 
-/// Whether the server may have refused a commit only because it was asked for by its name. Older
-/// ones do so in words that cannot be told from a connection that broke.
+/// Whether the exchange ended in the middle.
+fn is_broken(error: &repo::Error) -> bool {
+    matches!(error, repo::Error::Unreachable { .. }) && !error.is_refusal()
+}
+
+/// Whether the server may have refused a commit only because it was asked for by its name.
 fn may_be_in_history(error: &repo::Error) -> bool {
-    match error.kind() {
-        ErrorKind::NoReference | ErrorKind::Transient => true,
-        ErrorKind::Authentication
-        | ErrorKind::HostKey
-        | ErrorKind::NoRepository
-        | ErrorKind::NoPath
-        | ErrorKind::Verification
-        | ErrorKind::Invalid => false,
-    }
+    matches!(error, repo::Error::NoReference { .. }) || error.is_refusal()
 }
 
 /// A name that no ref has may be the beginning of a commit's.

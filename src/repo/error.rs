@@ -6,6 +6,8 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use gix::protocol::transport::packetline::read::Error as Refusal;
+
 use super::signature::Unverified;
 use super::transport::Failure;
 use super::transport::Line;
@@ -95,6 +97,7 @@ pub enum ErrorKind {
 pub struct Cause {
     pub(super) text: String,
     is_quoted: bool,
+    is_refusal: bool,
 }
 
 impl Cause {
@@ -102,6 +105,7 @@ impl Cause {
         Self {
             text: text.into(),
             is_quoted: false,
+            is_refusal: false,
         }
     }
 
@@ -109,6 +113,7 @@ impl Cause {
         Self {
             text: error.probable_cause().to_string(),
             is_quoted: true,
+            is_refusal: error.downcast_any_ref::<Refusal>().is_some(),
         }
     }
 
@@ -119,6 +124,11 @@ impl Cause {
 }
 
 impl Error {
+    /// Whether the server itself said no, in the line that the protocol has for that: nothing broke.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Unreachable { source, .. } if source.is_refusal)
+    }
+
     /// What this calls for.
     pub fn kind(&self) -> ErrorKind {
         match self {

@@ -8,6 +8,8 @@ use std::process::Command;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 use std::thread;
 
 use base64::Engine as _;
@@ -151,6 +153,8 @@ struct State {
     /// The header that is asked for.
     authorization: Mutex<Option<String>>,
     served: Mutex<Vec<Served>>,
+    /// How many packs are still to be broken off in the middle.
+    broken: AtomicUsize,
 }
 
 impl GitServer {
@@ -167,6 +171,7 @@ impl GitServer {
             dir: dir.to_owned(),
             authorization: Mutex::default(),
             served: Mutex::default(),
+            broken: AtomicUsize::new(0),
         });
         let (stop, stopped) = oneshot::channel();
         let serving = Arc::clone(&state);
@@ -199,6 +204,11 @@ impl GitServer {
     /// From now on only who sends this token with the user name `x-access-token` gets in.
     pub(crate) fn require_token(&self, token: &str) {
         self.require("x-access-token", token);
+    }
+
+    /// Breaks the next packs off in the middle.
+    pub(crate) fn break_packs(&self, count: usize) {
+        self.state.broken.store(count, Ordering::SeqCst);
     }
 
     /// URL of the directory; that of a repository is `<url>/<name>`.
@@ -275,6 +285,7 @@ async fn serve(state: &State, request: Request<Incoming>) -> Response<Full<Bytes
         response = run(backend, &body).await;
     }
     let bytes = response.body_mut().collect().await.unwrap().to_bytes();
+    let bytes = state.perhaps_broken(bytes);
     *response.body_mut() = Full::new(bytes.clone());
     state.served.lock().unwrap().push(Served {
         what: format!("{} {}", head.method, head.uri),
@@ -284,6 +295,19 @@ async fn serve(state: &State, request: Request<Incoming>) -> Response<Full<Bytes
         response: bytes.to_vec(),
     });
     response
+}
+
+impl State {
+    /// The half of a pack, if it is to be broken off.
+    fn perhaps_broken(&self, mut bytes: Bytes) -> Bytes {
+        let is_pack = bytes.windows(4).any(|it| it == b"PACK");
+        let left = self.broken.load(Ordering::SeqCst);
+        if is_pack && left > 0 {
+            self.broken.store(left - 1, Ordering::SeqCst);
+            bytes.truncate(bytes.len() / 2);
+        }
+        bytes
+    }
 }
 
 /// Runs a CGI program.

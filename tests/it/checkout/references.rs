@@ -95,6 +95,29 @@ fn a_server_that_gives_out_no_single_commits() {
 }
 
 #[test]
+fn a_line_that_breaks_is_no_reason_for_the_whole_history() {
+    let fixture = Fixture::new();
+    let url = fixture.url();
+    let words = ["--url", &url, "--ref", &fixture.second];
+    fixture.server.break_packs(1);
+    let pod = Pod::new();
+    pod.checked_out(&words);
+    assert_eq!(pod.git(&["rev-list", "--all", "--count"]), "1");
+
+    fixture.server.served();
+    fixture.server.break_packs(usize::MAX);
+    Pod::new().refused(&words);
+    let served = fixture.server.served();
+    let asked: Vec<_> = served
+        .iter()
+        .map(|it| String::from_utf8_lossy(&it.request))
+        .filter(|it| it.contains("command=fetch"))
+        .collect();
+    assert_eq!(asked.len(), 2, "{asked:?}");
+    assert!(asked.iter().all(|it| it.contains("deepen 1")), "{asked:?}");
+}
+
+#[test]
 fn a_short_commit_of_several() {
     let fixture = Fixture::new();
     let twins = twins(&fixture);
