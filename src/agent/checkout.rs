@@ -1,11 +1,12 @@
-//! Makes ready what an agent needs: its prompt, the helper, and the workspace's repository.
+//! Makes ready what an agent needs: its prompt, what the Tasks before it left, the helper, and the
+//! workspace's repository.
 
 use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::io::Write as _;
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
@@ -15,15 +16,19 @@ use super::clone;
 use super::clone::Cloned;
 use super::clone::Manner;
 use super::clone::Wanted;
-use super::git_config::Credentials;
 use super::git_config::Helper;
 use super::options;
 use super::options::Options;
-use crate::model::Secret;
-use crate::model::secret::GITHUB_TOKEN;
 
 /// Begins the names of the variables that hold the prompt: `AXON_PROMPT_0` and so on.
 const PROMPT: &str = "AXON_PROMPT_";
+/// The same for what the Tasks left that this one waited for.
+const DEPENDENCIES: &str = "AXON_DEPENDENCIES_";
+
+/// What is put into the directory that the agent's container mounts.
+const PROMPT_FILE: &str = "prompt";
+const DEPENDENCIES_FILE: &str = "dependencies.json";
+const BASE_FILE: &str = "base";
 
 /// Exit codes of the checkout.
 const FAILED: i32 = 1;
@@ -87,7 +92,13 @@ fn run(options: &Options) -> Result<(), Error> {
     for dir in [repo_dir, home, axon_dir] {
         fs::create_dir_all(dir).map_err(|error| written(dir, error))?;
     }
-    write(&axon_dir.join("prompt"), &prompt())?;
+    write(
+        &axon_dir.join(PROMPT_FILE),
+        &joined(PROMPT).unwrap_or_default(),
+    )?;
+    if let Some(left) = joined(DEPENDENCIES) {
+        write(&axon_dir.join(DEPENDENCIES_FILE), &left)?;
+    }
     install_helper(axon_dir)?;
     let Some(url) = url else {
         return Ok(());
@@ -97,24 +108,15 @@ fn run(options: &Options) -> Result<(), Error> {
         reference: reference.clone(),
         branch: branch.clone(),
     };
-    let token = var(GITHUB_TOKEN)
-        .and_then(|token| token.into_string().ok())
-        .filter(|token| !token.trim().is_empty())
-        .map(|token| Secret::new(token.trim()));
-    let credentials = match credentials_dir {
-        Some(dir) => Some(Credentials::Dir(dir.clone())),
-        None => token.is_some().then_some(Credentials::Variable),
-    };
     let manner = Manner {
         depth: *depth,
         submodules: *submodules,
         identity: identity.clone(),
-        helper: credentials.map(|credentials| Helper {
+        helper: credentials_dir.as_ref().map(|dir| Helper {
             program: axon_dir.join(axon_helper::NAME),
-            credentials,
+            credentials_dir: dir.clone(),
             url: url.clone(),
         }),
-        token,
     };
     let cloned = clone::clone(wanted, manner, repo_dir, clone::TIME_LIMIT);
     let Cloned { commit, skipped } = cloned.map_err(|source| Error::Clone {
@@ -125,15 +127,15 @@ fn run(options: &Options) -> Result<(), Error> {
         say(&skipped.to_string());
     }
     say(&format!("checked out \"{url}\" at {commit}"));
-    write(&axon_dir.join("base"), format!("{commit}\n").as_bytes())
+    write(&axon_dir.join(BASE_FILE), format!("{commit}\n").as_bytes())
 }
 
-/// The prompt, put together from its parts.
-fn prompt() -> Vec<u8> {
-    let parts = (0..).map_while(|n| var(&format!("{PROMPT}{n}")));
-    parts.fold(Vec::new(), |mut prompt, part| {
-        prompt.extend_from_slice(part.as_bytes());
-        prompt
+/// What the variables of this name hold, from number 0 on; nothing without that one.
+fn joined(name: &str) -> Option<Vec<u8>> {
+    let parts = (0..).map_while(|n| var(&format!("{name}{n}")));
+    parts.map(OsString::into_vec).reduce(|mut whole, part| {
+        whole.extend(part);
+        whole
     })
 }
 

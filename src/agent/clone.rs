@@ -15,7 +15,6 @@ use gix::ObjectId;
 use super::credentials;
 use super::fetch;
 use super::git_config;
-use super::git_config::Credentials as Source;
 use super::git_config::Helper;
 use super::git_config::Identity;
 use super::git_config::Settings;
@@ -23,10 +22,8 @@ use super::submodules;
 use super::submodules::Skipped;
 use super::worktree;
 use crate::model::RepoUrl;
-use crate::model::Secret;
 use crate::repo;
 use crate::repo::Access;
-use crate::repo::Credentials;
 use crate::repo::Reference;
 use crate::repo::remote;
 use crate::repo::remote::Remote;
@@ -56,8 +53,6 @@ pub(super) struct Manner {
     pub(super) submodules: bool,
     pub(super) identity: Identity,
     pub(super) helper: Option<Helper>,
-    /// What the variable holds.
-    pub(super) token: Option<Secret>,
 }
 
 /// What was cloned.
@@ -177,14 +172,7 @@ fn access(wanted: &Wanted, manner: &Manner) -> Result<Access, Error> {
     let helper = manner.helper.as_ref();
     let fitting = helper.filter(|helper| helper.url.same_server(&wanted.url));
     let credentials = match fitting {
-        Some(Helper {
-            credentials: Source::Dir(dir),
-            ..
-        }) => credentials::read(dir)?,
-        Some(Helper {
-            credentials: Source::Variable,
-            ..
-        }) => manner.token.clone().map(Credentials::Token),
+        Some(helper) => credentials::read(&helper.credentials_dir)?,
         None => None,
     };
     Ok(Access {
@@ -237,7 +225,6 @@ mod tests {
             submodules: false,
             identity: Identity::default(),
             helper: None,
-            token: None,
         };
         let dir = tempfile::tempdir().unwrap();
         let error = clone(wanted, manner, dir.path(), Duration::from_secs(1)).unwrap_err();

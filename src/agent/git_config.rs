@@ -17,9 +17,6 @@ use crate::model::repo_url::Scheme;
 /// Who commits, if the Workspace does not say.
 const NAME: &str = "Axon";
 const EMAIL: &str = "axon@users.noreply.github.com";
-/// Answers git's question for a credential by the variable. Runs in the agent's container, by its
-/// shell.
-const FROM_VARIABLE: &str = r#"!f() { test "$1" = get && test -n "$GITHUB_TOKEN" && printf 'username=x-access-token\npassword=%s\n' "$GITHUB_TOKEN"; :; }; f"#;
 
 /// Author and committer of the agent's commits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,18 +39,10 @@ impl Default for Identity {
 pub(super) struct Helper {
     /// The helper's program, where the agent finds it.
     pub(super) program: PathBuf,
-    pub(super) credentials: Credentials,
+    /// The mounted Secret, there too.
+    pub(super) credentials_dir: PathBuf,
     /// The repository that the credential is for: no other host is ever shown it.
     pub(super) url: RepoUrl,
-}
-
-/// Where the credential is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Credentials {
-    /// In a mounted Secret.
-    Dir(PathBuf),
-    /// In the variable `GITHUB_TOKEN`.
-    Variable,
 }
 
 /// Why the settings cannot be written.
@@ -143,12 +132,12 @@ fn add(
 
 impl Helper {
     fn add_to(&self, config: &mut File) -> Result<(), Error> {
-        match (self.url.scheme(), &self.credentials) {
-            (Scheme::Https, _) => self.add_credential("https", config),
+        match self.url.scheme() {
+            Scheme::Https => self.add_credential("https", config),
             // In the clear only to this very machine.
-            (Scheme::Http, _) if self.url.is_loopback() => self.add_credential("http", config),
-            (Scheme::Ssh | Scheme::Scp, Credentials::Dir(dir)) => {
-                let mut words = self.words(ssh::WORD, dir)?;
+            Scheme::Http if self.url.is_loopback() => self.add_credential("http", config),
+            Scheme::Ssh | Scheme::Scp => {
+                let mut words = self.words(ssh::WORD)?;
                 words.extend(["--host".to_owned(), shell_quoted(self.host())]);
                 if let Some(port) = self.url.port() {
                     words.extend(["--port".to_owned(), port.to_string()]);
@@ -158,28 +147,23 @@ impl Helper {
                 // Else git would find out by calling the program.
                 add(config, ("ssh", None), &[("variant", "ssh")])
             }
-            (Scheme::Ssh | Scheme::Scp | Scheme::Http | Scheme::Git | Scheme::File, _) => Ok(()),
+            Scheme::Http | Scheme::Git | Scheme::File => Ok(()),
         }
     }
 
     fn add_credential(&self, protocol: &str, config: &mut File) -> Result<(), Error> {
         let host = self.url.authority();
-        let command = match &self.credentials {
-            Credentials::Dir(dir) => {
-                let mut words = self.words(credential::WORD, dir)?;
-                words.extend(["--protocol".to_owned(), protocol.to_owned()]);
-                words.extend(["--host".to_owned(), shell_quoted(&host)]);
-                format!("!{}", words.join(" "))
-            }
-            Credentials::Variable => FROM_VARIABLE.to_owned(),
-        };
+        let mut words = self.words(credential::WORD)?;
+        words.extend(["--protocol".to_owned(), protocol.to_owned()]);
+        words.extend(["--host".to_owned(), shell_quoted(&host)]);
+        let command = format!("!{}", words.join(" "));
         let scope = format!("{protocol}://{host}");
         // The empty one drops helpers that are set elsewhere, for this host only.
         let values = [("helper", ""), ("helper", command.as_str())];
         add(config, ("credential", Some(&scope)), &values)
     }
 
-    fn words(&self, word: &str, credentials_dir: &Path) -> Result<Vec<String>, Error> {
+    fn words(&self, word: &str) -> Result<Vec<String>, Error> {
         let text = |path: &Path| {
             let text = path.to_str().map(shell_quoted);
             text.ok_or_else(|| Error::Path(path.display().to_string()))
@@ -188,7 +172,7 @@ impl Helper {
             text(&self.program)?,
             word.to_owned(),
             "--credentials-dir".to_owned(),
-            text(credentials_dir)?,
+            text(&self.credentials_dir)?,
         ])
     }
 
@@ -216,7 +200,7 @@ mod tests {
         let url = RepoUrl::parse(url).unwrap();
         let helper = Helper {
             program: "/it's/axon-helper".into(),
-            credentials: Credentials::Dir("/run/axon git".into()),
+            credentials_dir: "/run/axon git".into(),
             url: url.clone(),
         };
         let settings = Settings {

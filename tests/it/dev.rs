@@ -202,6 +202,26 @@ fn a_task_runs_to_its_outputs_and_never_again() {
     assert_eq!(place.runs(), ["mend it"], "it ran again");
 }
 
+#[test]
+fn an_agent_reads_what_the_tasks_before_it_left() {
+    let place = Place::new();
+    let left = place.dir.path().join("left");
+    place.agent(&format!(
+        "if [ \"$1\" = build ]; then echo 'tests: 12' >>\"$AXON_RESULTS_FILE\"
+         else cat \"$AXON_DEPENDENCIES_FILE\" >{}; fi",
+        left.display()
+    ));
+    place.commit(&config(
+        "  build: {prompt: build}\n  deploy: {prompt: deploy, dependsOn: [build]}\n",
+    ));
+    let output = place.once(&[]);
+    let told = text(&output.stdout) + &text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    let left: serde_json::Value = serde_json::from_slice(&fs::read(left).unwrap()).unwrap();
+    assert_eq!(left["build"]["results"]["tests"], "12", "{left:#}");
+    assert_eq!(left["build"]["phase"], "Succeeded");
+}
+
 /// A directory without an origin has its name for a source, and so for an id.
 #[test]
 fn a_directory_that_gets_an_origin_or_another_id_goes_on_with_its_objects() {

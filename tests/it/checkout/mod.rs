@@ -210,8 +210,11 @@ fn without_a_workspace() {
     let pod = Pod::new()
         .env("AXON_PROMPT_0", one)
         .env("AXON_PROMPT_1", two)
-        .env("AXON_PROMPT_3", "not this");
+        .env("AXON_PROMPT_3", "not this")
+        .env("AXON_DEPENDENCIES_0", "{\"build\"")
+        .env("AXON_DEPENDENCIES_1", ":{}}");
     pod.checked_out(&[]);
+    assert_eq!(pod.text("axon/dependencies.json"), "{\"build\":{}}");
     assert_eq!(pod.text("axon/prompt"), prompt);
     assert_eq!(fs::read_dir(pod.path("repo")).unwrap().count(), 0);
     assert!(pod.path("home").is_dir() && !pod.path("axon/base").exists());
