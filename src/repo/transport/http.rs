@@ -1,16 +1,12 @@
 //! `https://` and `http://`. The credential goes to the host of the URL and to no other, wherever that
 //! host redirects to.
 
+mod exchange;
+
 use std::io;
-use std::io::BufRead;
 use std::io::BufReader;
-use std::io::Cursor;
-use std::io::Read;
-use std::io::Write;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -31,10 +27,14 @@ use reqwest::header::HeaderValue;
 use reqwest::header::LOCATION;
 use reqwest::redirect::Policy;
 
+use self::exchange::Body;
+use self::exchange::Exchange;
+use self::exchange::Head;
+use self::exchange::Question;
+use self::exchange::answer;
 use super::address;
 use super::address::Outside;
 use super::line::Failure;
-use super::line::Guard;
 use super::line::Line;
 use super::line::told;
 use crate::model::RepoUrl;
@@ -143,12 +143,9 @@ impl Http for Connection {
         _kind: PostBodyDataKind,
     ) -> Result<PostResponse<Head, BufReader<Body>, Question>, gix::Error> {
         let ask = self.asks(Method::POST, url, headers)?;
-        let (headers, body) = answer(Exchange {
-            line: self.line.clone(),
-            state: State::Asking(ask, Vec::new()),
-        });
+        let (headers, body) = answer(Exchange::asking(ask, &self.line));
         Ok(PostResponse {
-            post_body: Question(Arc::clone(&headers.exchange)),
+            post_body: headers.question(),
             headers,
             body,
         })
@@ -300,137 +297,5 @@ impl Ask {
         } else {
             Err(line.fail(Failure::Status(status.as_u16())))
         }
-    }
-}
-
-/// A request and its answer. It is sent when the answer is first looked at: only then is its body
-/// complete.
-struct Exchange {
-    line: Line,
-    state: State,
-}
-
-enum State {
-    Asking(Ask, Vec<u8>),
-    Answered(Vec<u8>, Guard<Answer>),
-    Over,
-}
-
-impl Exchange {
-    fn answered(response: Response, line: &Line) -> Self {
-        let mut head = Vec::new();
-        for (name, value) in response.headers() {
-            head.extend_from_slice(name.as_str().as_bytes());
-            head.push(b':');
-            head.extend_from_slice(value.as_bytes());
-            head.push(b'\n');
-        }
-        Self {
-            line: line.clone(),
-            state: State::Answered(head, Guard::new(Answer(response), line)),
-        }
-    }
-
-    fn answer(&mut self) -> io::Result<(&[u8], &mut Guard<Answer>)> {
-        if matches!(self.state, State::Asking(..))
-            && let State::Asking(ask, body) = std::mem::replace(&mut self.state, State::Over)
-        {
-            let response = ask.send(body, &self.line)?;
-            *self = Self::answered(response, &self.line);
-        }
-        match &mut self.state {
-            State::Answered(head, body) => Ok((head, body)),
-            State::Asking(..) | State::Over => Err(io::ErrorKind::NotConnected.into()),
-        }
-    }
-}
-
-/// The body of an answer as it comes. The client's own error for a silence is of no kind.
-struct Answer(Response);
-
-impl Read for Answer {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer).map_err(|error| {
-            let inner = error.get_ref().and_then(|it| it.downcast_ref());
-            if inner.is_some_and(reqwest::Error::is_timeout) {
-                io::ErrorKind::TimedOut.into()
-            } else {
-                error
-            }
-        })
-    }
-}
-
-type Shared = Arc<Mutex<Exchange>>;
-
-fn lock(exchange: &Shared) -> MutexGuard<'_, Exchange> {
-    exchange.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn answer(exchange: Exchange) -> (Head, BufReader<Body>) {
-    let exchange = Arc::new(Mutex::new(exchange));
-    let head = Head {
-        exchange: Arc::clone(&exchange),
-        text: None,
-    };
-    (head, BufReader::new(Body(exchange)))
-}
-
-/// Takes the body of a request.
-pub(super) struct Question(Shared);
-
-impl Write for Question {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &mut lock(&self.0).state {
-            State::Asking(_, body) => body.write(bytes),
-            State::Answered(..) | State::Over => Err(io::ErrorKind::BrokenPipe.into()),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// The headers of an answer, line by line.
-pub(super) struct Head {
-    exchange: Shared,
-    text: Option<Cursor<Vec<u8>>>,
-}
-
-impl Head {
-    fn text(&mut self) -> io::Result<&mut Cursor<Vec<u8>>> {
-        if self.text.is_none() {
-            let head = lock(&self.exchange).answer()?.0.to_vec();
-            self.text = Some(Cursor::new(head));
-        }
-        Ok(self.text.get_or_insert_default())
-    }
-}
-
-impl Read for Head {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.text()?.read(buffer)
-    }
-}
-
-impl BufRead for Head {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        self.text()?.fill_buf()
-    }
-
-    fn consume(&mut self, bytes: usize) {
-        if let Some(text) = &mut self.text {
-            text.consume(bytes);
-        }
-    }
-}
-
-/// The body of an answer.
-pub(super) struct Body(Shared);
-
-impl Read for Body {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        lock(&self.0).answer()?.1.read(buffer)
     }
 }
