@@ -25,20 +25,18 @@ use super::clock;
 use super::events;
 use super::events::Level;
 use super::events::Notice;
+use super::github_api;
+use super::github_api::Installation;
 use crate::api::RepoSync;
 use crate::github;
-use crate::github::ApiUrl;
 use crate::github::Clients;
 use crate::github::CommitState;
 use crate::github::CommitStatus;
 use crate::github::Repository;
-use crate::github::app;
-use crate::github::app::App;
 use crate::model::RepoUrl;
 use crate::model::Secret;
 use crate::model::git_credentials::GitCredentials;
 use crate::model::git_credentials::InvalidCredentials;
-use crate::model::repo_url::Scheme;
 
 /// Digits of a commit's id: a directory has no commit to tell anything on.
 const COMMIT: usize = 40;
@@ -97,7 +95,7 @@ enum Error {
     #[error("cannot read the Secret: {0}")]
     Cluster(#[source] kube::Error),
     #[error("{0}")]
-    App(#[source] app::Error),
+    App(#[source] github_api::Error),
     #[error("{0}")]
     GitHub(#[source] github::Error),
 }
@@ -200,11 +198,8 @@ impl CommitStatuses {
             owner: owner.to_owned(),
             name: name.to_owned(),
         };
-        let api = match &self.github_api {
-            Some(root) => ApiUrl::parse(root).map_err(Error::GitHub)?,
-            None => ApiUrl::of_host(&host(&url)),
-        };
-        let token = self.token(job, &api, now).await?;
+        let api = github_api::of(self.github_api.as_deref(), &url).map_err(Error::GitHub)?;
+        let token = self.token(job, &url, now).await?;
         let client = self.github.get(&api, Some(&token));
         client
             .map_err(Error::GitHub)?
@@ -214,7 +209,7 @@ impl CommitStatuses {
         Ok(())
     }
 
-    async fn token(&self, job: &Job, api: &ApiUrl, now: Timestamp) -> Result<Secret, Error> {
+    async fn token(&self, job: &Job, url: &RepoUrl, now: Timestamp) -> Result<Secret, Error> {
         let secrets: Api<ClusterSecret> = Api::namespaced(self.client.clone(), &job.namespace);
         let secret = secrets.get_opt(&job.secret).await.map_err(Error::Cluster)?;
         let secret = secret.ok_or_else(|| Error::NoSecret(job.secret.clone()))?;
@@ -238,9 +233,13 @@ impl CommitStatuses {
                 installation_id,
                 key,
             } => {
-                let app = App::new(api.clone(), app_id, installation_id, &key);
-                let token = app.map_err(Error::App)?.token(now).await;
-                token.map(|(token, _)| token).map_err(Error::App)
+                let installation = Installation {
+                    app_id: &app_id,
+                    id: installation_id,
+                    key: &key,
+                };
+                let token = installation.token(self.github_api.as_deref(), url, now);
+                token.await.map(|(token, _)| token).map_err(Error::App)
             }
         }
     }
@@ -265,29 +264,27 @@ impl Error {
     /// When to try again; none if only an edit helps.
     fn pause(&self, failures: u32, now: Timestamp) -> Option<Duration> {
         let backoff = PAUSE.saturating_mul(3_u32.saturating_pow(failures - 1));
-        match self {
-            Self::GitHub(error) | Self::App(app::Error::Refused { source: error, .. }) => {
-                match error {
-                    github::Error::RateLimited { until } => {
-                        Some(Duration::try_from(until.duration_since(now)).unwrap_or(PAUSE))
-                    }
-                    github::Error::Unavailable(_) => Some(backoff),
-                    github::Error::InvalidUrl(_)
-                    | github::Error::InvalidToken
-                    | github::Error::Unauthorized
-                    | github::Error::Forbidden
-                    | github::Error::NotFound
-                    | github::Error::Redirected
-                    | github::Error::Status(_)
-                    | github::Error::Unreadable(_) => None,
-                }
+        let answer = match self {
+            Self::GitHub(error) => error,
+            Self::App(error) => error.answer()?,
+            Self::Cluster(_) => return Some(backoff),
+            Self::NoSecret(_) | Self::Credentials { .. } | Self::Ssh(_) | Self::NotGitHub => {
+                return None;
             }
-            Self::Cluster(_) => Some(backoff),
-            Self::App(app::Error::Key { .. })
-            | Self::NoSecret(_)
-            | Self::Credentials { .. }
-            | Self::Ssh(_)
-            | Self::NotGitHub => None,
+        };
+        match answer {
+            github::Error::RateLimited { until } => {
+                Some(Duration::try_from(until.duration_since(now)).unwrap_or(PAUSE))
+            }
+            github::Error::Unavailable(_) => Some(backoff),
+            github::Error::InvalidUrl(_)
+            | github::Error::InvalidToken
+            | github::Error::Unauthorized
+            | github::Error::Forbidden
+            | github::Error::NotFound
+            | github::Error::Redirected
+            | github::Error::Status(_)
+            | github::Error::Unreadable(_) => None,
         }
     }
 }
@@ -308,12 +305,4 @@ fn job(sync: &RepoSync, revision: &str, state: CommitState, summary: &str) -> Op
         commit: revision.to_owned(),
         status: CommitStatus::new(context, state, summary),
     })
-}
-
-fn host(url: &RepoUrl) -> String {
-    match url.scheme() {
-        Scheme::Https | Scheme::Http => url.authority(),
-        // The port of another protocol says nothing about that of the API.
-        Scheme::Git | Scheme::Ssh | Scheme::Scp | Scheme::File => url.host().to_owned(),
-    }
 }

@@ -7,6 +7,7 @@
 mod clock;
 mod commit_status;
 mod events;
+mod github_api;
 pub mod http;
 mod images;
 mod leader;

@@ -6,14 +6,12 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jiff::SignedDuration;
 use jiff::Timestamp;
 use ring::rand::SystemRandom;
 use ring::signature::RSA_PKCS1_SHA256;
 use ring::signature::RsaKeyPair;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::Mutex;
 
 use super::client::ApiUrl;
 use super::client::Client;
@@ -24,8 +22,6 @@ use crate::model::Secret;
 const PROOF: Duration = Duration::from_mins(9);
 /// How much earlier the proof says it was made: clocks differ.
 const SKEW: Duration = Duration::from_mins(1);
-/// A token is asked for anew so long before it expires: no operation takes longer.
-const MARGIN: SignedDuration = SignedDuration::from_mins(10);
 
 /// An installation of a GitHub App.
 pub struct App {
@@ -33,8 +29,6 @@ pub struct App {
     id: String,
     installation: u64,
     key: RsaKeyPair,
-    /// The last token, and when it expires. Whoever asks meanwhile waits, and then has it, too.
-    last: Mutex<Option<(Secret, Timestamp)>>,
 }
 
 /// Why there is no token.
@@ -72,32 +66,31 @@ impl App {
                 id: app_id,
                 installation: installation_id,
                 key,
-                last: Mutex::default(),
             }),
             Err(what) => Err(Error::Key { app_id, what }),
         }
     }
 
-    /// A token that is good for some minutes at least, and when it expires.
-    pub async fn token(&self, now: Timestamp) -> Result<(Secret, Timestamp), Error> {
-        let mut last = self.last.lock().await;
-        if let Some((token, expiry)) = last.as_ref()
-            && expiry.duration_since(now) > MARGIN
-        {
-            return Ok((token.clone(), *expiry));
-        }
-        let fresh = self.ask(now).await.map_err(|source| Error::Refused {
+    /// A token for `repository`, by its name without the owner's, and when it expires. Whatever else
+    /// the installation may read stays closed to who has it.
+    pub async fn token(
+        &self,
+        repository: &str,
+        now: Timestamp,
+    ) -> Result<(Secret, Timestamp), Error> {
+        let asked = self.ask(repository, now).await;
+        asked.map_err(|source| Error::Refused {
             app_id: self.id.clone(),
             installation_id: self.installation,
             source,
-        })?;
-        Ok(last.insert(fresh).clone())
+        })
     }
 
-    async fn ask(&self, now: Timestamp) -> Result<(Secret, Timestamp), ApiError> {
+    async fn ask(&self, repository: &str, now: Timestamp) -> Result<(Secret, Timestamp), ApiError> {
         let client = Client::new(&self.api, Some(&self.proof(now)?))?;
         let path = format!("/app/installations/{}/access_tokens", self.installation);
-        let answer = client.post(&path, None, now).await?;
+        let scope = json!({"repositories": [repository]});
+        let answer = client.post(&path, Some(&scope), now).await?;
         // What cannot be read may hold the token: it is not told.
         let answer: Answer = serde_json::from_slice(&answer.body)
             .map_err(|_| ApiError::Unreadable("no token in it".into()))?;

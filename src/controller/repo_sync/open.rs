@@ -10,14 +10,11 @@ use super::memory::Source;
 use super::read::Reader;
 use super::reason::Reason;
 use super::reason::Trouble;
+use crate::controller::github_api;
+use crate::controller::github_api::Installation;
 use crate::controller::repositories;
 use crate::controller::repositories::Shared;
-use crate::github;
-use crate::github::ApiUrl;
-use crate::github::app;
-use crate::github::app::App;
 use crate::model::GitCredentials;
-use crate::model::Secret;
 use crate::repo::Access;
 use crate::repo::Credentials;
 
@@ -86,44 +83,25 @@ async fn usable(
             installation_id,
             key,
         } => {
-            let (token, expiry) = token(reader, app_id, installation_id, &key).await?;
+            let installation = Installation {
+                app_id: &app_id,
+                id: installation_id,
+                key: &key,
+            };
+            let url = &reader.settings.url;
+            let token = installation.token(reader.github_api, url, reader.now);
+            let (token, expiry) = token.await.map_err(|error| refused(&error))?;
             let until = expiry.checked_sub(MARGIN).unwrap_or(expiry);
             (Credentials::Token(token), Some(until))
         }
     })
 }
 
-/// A token of a GitHub App's installation, and when it expires.
-async fn token(
-    reader: &Reader<'_>,
-    app_id: String,
-    installation_id: u64,
-    key: &Secret,
-) -> Result<(Secret, Timestamp), Trouble> {
-    let api = match reader.github_api {
-        Some(root) => ApiUrl::parse(root)
-            .map_err(|error| Trouble::of(Reason::AuthenticationFailed, &error, ""))?,
-        None => ApiUrl::of_host(&reader.settings.url.authority()),
-    };
-    let app = App::new(api, app_id, installation_id, key);
-    let app = app.map_err(|error| refused(&error))?;
-    app.token(reader.now).await.map_err(|error| refused(&error))
-}
-
-fn refused(error: &app::Error) -> Trouble {
-    use github::Error as Api;
-    let reason = match error {
-        app::Error::Key { .. } => Reason::AuthenticationFailed,
-        app::Error::Refused { source, .. } => match source {
-            Api::RateLimited { .. } | Api::Status(_) | Api::Unavailable(_) => Reason::FetchFailed,
-            Api::InvalidUrl(_)
-            | Api::Unauthorized
-            | Api::InvalidToken
-            | Api::Forbidden
-            | Api::NotFound
-            | Api::Redirected
-            | Api::Unreadable(_) => Reason::AuthenticationFailed,
-        },
+fn refused(error: &github_api::Error) -> Trouble {
+    let reason = if error.may_pass() {
+        Reason::FetchFailed
+    } else {
+        Reason::AuthenticationFailed
     };
     Trouble::of(reason, error, "")
 }

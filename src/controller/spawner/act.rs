@@ -198,9 +198,7 @@ impl Actor<'_> {
             Err(kube::Error::Api(status)) if status.is_already_exists() => {
                 self.existing(task, item).await
             }
-            Err(kube::Error::Api(status))
-                if (400..500).contains(&status.code) && status.code != 429 =>
-            {
+            Err(kube::Error::Api(status)) if is_final(status.code) => {
                 let message = status.message.chars().take(MAX_REFUSAL).collect();
                 let item = item.key.clone();
                 Ok(Start::Never(Trouble::Item { item, message }))
@@ -282,6 +280,12 @@ impl Actor<'_> {
     fn namespace(&self) -> String {
         self.object.namespace().unwrap_or_default()
     }
+}
+
+/// Whether an answer refuses the Task for what it is. An expired token, a request that took too long, a
+/// quota that changes and too many requests are not the item's fault.
+fn is_final(code: u16) -> bool {
+    (400..500).contains(&code) && !matches!(code, 401 | 408 | 409 | 429)
 }
 
 /// Deletes the very object that was judged; one that changed since is left alone.

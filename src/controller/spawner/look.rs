@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Secret as SecretObject;
 use kube::Api;
-use kube::Client;
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
@@ -16,13 +14,11 @@ use super::trouble::Stop;
 use super::trouble::Trouble;
 use crate::api::TaskSpawner;
 use crate::api::Workspace;
-use crate::github::ApiUrl;
+use crate::controller::github_api;
+use crate::controller::workspace;
 use crate::github::End;
-use crate::model::Secret;
 use crate::model::repo_url::RepoUrl;
-use crate::model::repo_url::Scheme;
 use crate::model::schedule::Schedule;
-use crate::model::secret::GITHUB_TOKEN;
 use crate::model::spawner::Filter;
 use crate::sources::Found;
 use crate::sources::cron;
@@ -97,7 +93,7 @@ pub(super) async fn issues(
         return Ok(remembered(before));
     }
     let failures = before.map_or(0, |before| before.failures);
-    let mut look = match source(context, object).await {
+    let mut look = match source(context, object, now).await {
         Ok(source) => ask(source, filter, now).await,
         Err(Stop::Trouble(trouble)) => Look {
             trouble: Some(trouble),
@@ -186,29 +182,19 @@ struct Source {
 }
 
 /// From Workspace and Secret, both read by name.
-async fn source(context: &Context, object: &TaskSpawner) -> Result<Source, Stop> {
-    let namespace = object.namespace().unwrap_or_default();
-    let workspace = workspace(context, object, &namespace).await?;
+async fn source(context: &Context, object: &TaskSpawner, now: Timestamp) -> Result<Source, Stop> {
+    let workspace = workspace_of(context, object).await?;
     let url = RepoUrl::parse(&workspace.spec.repo)
         // Not the text: it may hold a credential.
         .map_err(|error| Trouble::NotGitHub(error.to_string()))?;
     let (owner, name) = url
         .github_repo()
         .ok_or_else(|| Trouble::NotGitHub(url.to_string()))?;
-    let token = match &workspace.spec.secret_ref {
-        Some(secret) => Some(token(&context.client, &namespace, &secret.name).await?),
-        None => None,
-    };
-    let host = match url.scheme() {
-        Scheme::Https | Scheme::Http => url.authority(),
-        // The port of another protocol says nothing about that of the API.
-        Scheme::Git | Scheme::Ssh | Scheme::Scp | Scheme::File => url.host().to_owned(),
-    };
+    let root = context.options.github_api.as_deref();
+    let token = workspace::api_token(&context.client, root, &workspace, &url, now).await?;
+    let host = github_api::host(&url);
     let repo = format!("{owner}/{name}");
-    let api = match &context.options.github_api {
-        Some(root) => ApiUrl::parse(root),
-        None => Ok(ApiUrl::of_host(&host)),
-    };
+    let api = github_api::of(root, &url);
     match api.and_then(|api| context.github.get(&api, token.as_ref())) {
         Ok(client) => Ok(Source {
             github: GitHub::new(client, &host, owner, name),
@@ -218,24 +204,14 @@ async fn source(context: &Context, object: &TaskSpawner) -> Result<Source, Stop>
     }
 }
 
-async fn workspace(
-    context: &Context,
-    object: &TaskSpawner,
-    namespace: &str,
-) -> Result<Workspace, Stop> {
+async fn workspace_of(context: &Context, object: &TaskSpawner) -> Result<Workspace, Stop> {
+    let namespace = object.namespace().unwrap_or_default();
     let reference = object.spec.task_template.workspace_ref.as_ref();
     let name = reference.map(|it| it.name.as_str()).unwrap_or_default();
-    let workspaces: Api<Workspace> = Api::namespaced(context.client.clone(), namespace);
+    let workspaces: Api<Workspace> = Api::namespaced(context.client.clone(), &namespace);
     let found = workspaces.get_opt(name).await?;
     Ok(found.ok_or_else(|| Trouble::WorkspaceNotFound(name.to_owned()))?)
 }
 
-async fn token(client: &Client, namespace: &str, name: &str) -> Result<Secret, Stop> {
-    let secrets: Api<SecretObject> = Api::namespaced(client.clone(), namespace);
-    let secret = secrets.get_opt(name).await?;
-    let secret = secret.ok_or_else(|| Trouble::SecretNotFound(name.to_owned()))?;
-    let value = secret.data.as_ref().and_then(|data| data.get(GITHUB_TOKEN));
-    let value = value.ok_or_else(|| Trouble::SecretKeyMissing(name.to_owned()))?;
-    // What is not text does not become a token either: the client refuses the replacement characters.
-    Ok(Secret::new(String::from_utf8_lossy(&value.0).trim()))
-}
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::controller::secrets::Unread;
+use crate::controller::workspace::NoCredentials;
+use crate::controller::workspace::NoToken;
 use crate::github;
 use crate::model::Problem;
 use crate::model::item::ItemKey;
@@ -33,8 +36,12 @@ pub(super) enum Trouble {
     NotGitHub(String),
     #[error("Secret \"{0}\" is not in this namespace; create it with a key \"GITHUB_TOKEN\"")]
     SecretNotFound(String),
-    #[error("Secret \"{0}\" has no key \"GITHUB_TOKEN\"")]
+    #[error("{0}")]
     SecretKeyMissing(String),
+    #[error("{0}; let a Role grant it \"get\"")]
+    SecretForbidden(String),
+    #[error("{why}{}", github_said(why))]
+    Token { why: NoToken },
     #[error("cannot read issues of \"{repo}\": {error}{}", hint(error))]
     GitHub { repo: String, error: github::Error },
     #[error("\"spec.suspend\" is set: no work is looked for")]
@@ -66,6 +73,21 @@ pub(super) enum Stop {
     Cluster(#[from] kube::Error),
 }
 
+impl From<NoCredentials> for Stop {
+    fn from(error: NoCredentials) -> Self {
+        let told = error.to_string();
+        Self::Trouble(match error {
+            NoCredentials::Secret(Unread::Missing { name }) => Trouble::SecretNotFound(name),
+            NoCredentials::Secret(Unread::Forbidden { .. }) => Trouble::SecretForbidden(told),
+            NoCredentials::Secret(Unread::Failed { source, .. }) => return Self::Cluster(source),
+            NoCredentials::Unfit { .. } | NoCredentials::NoToken(_) => {
+                Trouble::SecretKeyMissing(told)
+            }
+            NoCredentials::Token(why) => Trouble::Token { why },
+        })
+    }
+}
+
 /// Reason of the condition `Ready`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
@@ -80,6 +102,9 @@ pub(super) enum Reason {
     NotGitHub,
     SecretNotFound,
     SecretKeyMissing,
+    SecretForbidden,
+    /// The token of a GitHub App cannot be kept.
+    TokenNotKept,
     GitHubUnauthorized,
     GitHubForbidden,
     GitHubNotFound,
@@ -118,6 +143,8 @@ impl Trouble {
             Self::NotGitHub(_) => Reason::NotGitHub,
             Self::SecretNotFound(_) => Reason::SecretNotFound,
             Self::SecretKeyMissing(_) => Reason::SecretKeyMissing,
+            Self::SecretForbidden(_) => Reason::SecretForbidden,
+            Self::Token { why } => token_reason(why),
             Self::GitHub { error, .. } => github_reason(error),
             Self::TooManyItems => Reason::TooManyItems,
             Self::UnreadableItems(_) => Reason::UnreadableItems,
@@ -136,6 +163,8 @@ impl Trouble {
             | Reason::NotGitHub
             | Reason::SecretNotFound
             | Reason::SecretKeyMissing
+            | Reason::SecretForbidden
+            | Reason::TokenNotKept
             | Reason::GitHubUnauthorized
             | Reason::GitHubForbidden
             | Reason::GitHubNotFound
@@ -185,6 +214,8 @@ impl Reason {
             Self::NotGitHub => "NotGitHub",
             Self::SecretNotFound => "SecretNotFound",
             Self::SecretKeyMissing => "SecretKeyMissing",
+            Self::SecretForbidden => "SecretForbidden",
+            Self::TokenNotKept => "TokenNotKept",
             Self::GitHubUnauthorized => "GitHubUnauthorized",
             Self::GitHubForbidden => "GitHubForbidden",
             Self::GitHubNotFound => "GitHubNotFound",
@@ -219,6 +250,25 @@ fn github_reason(error: &github::Error) -> Reason {
             Reason::GitHubUnexpected
         }
     }
+}
+
+fn token_reason(why: &NoToken) -> Reason {
+    match why {
+        NoToken::NameTaken(_) | NoToken::NotKept { .. } => Reason::TokenNotKept,
+        NoToken::NotMade(error) => {
+            let reason = error.answer().map(github_reason);
+            reason.unwrap_or(Reason::GitHubUnauthorized)
+        }
+    }
+}
+
+/// What GitHub answered to who asked for a token.
+fn github_said(error: &NoToken) -> String {
+    match error {
+        NoToken::NotMade(error) => error.answer().map(|it| format!(": {it}")),
+        NoToken::NameTaken(_) | NoToken::NotKept { .. } => None,
+    }
+    .unwrap_or_default()
 }
 
 fn hint(error: &github::Error) -> &'static str {

@@ -35,6 +35,11 @@ pub(super) fn step(workspace: &Workspace, memory: &Memory, used: Use, now: Times
     if used.last_start > memory.answered {
         return Step::Check;
     }
+    // What is known to be wrong is looked at again, whatever the status says: that may not have been
+    // written.
+    if memory.retry.is_some() || (memory.failures > 0 && ready.status == "True") {
+        return wait_or(Step::Check, memory, now);
+    }
     if ready.status != "True" {
         let stays = [Reason::InvalidURL, Reason::InvalidRef].map(Reason::as_str);
         return if stays.contains(&ready.reason.as_str()) {
@@ -157,6 +162,19 @@ mod tests {
         check(wrong, (1, 1), |it| it.retry = Some(after(1)), Step::Check);
         check(Some((2, "False", "InvalidURL")), (0, 0), |_| {}, Step::Rest);
         check(None, (0, 0), |it| it.retry = Some(after(1)), Step::Rest);
+        // The status of a failed look could not be written.
+        let failed = |retry| {
+            move |it: &mut Memory| {
+                (it.failures, it.token, it.retry) = (1, Token::None, retry);
+            }
+        };
+        let good = Some((2, "True", "Reachable"));
+        check(good, (0, 0), failed(Some(after(1))), Step::Rest);
+        check(good, (0, 0), failed(Some(NOW)), Step::Check);
+        check(good, (0, 0), failed(None), Step::Check);
+        let invalid = Some((2, "False", "InvalidURL"));
+        check(invalid, (0, 0), failed(Some(NOW)), Step::Check);
+        check(invalid, (0, 0), failed(None), Step::Rest);
         let pauses = [1, 2, 3, 100].map(|failures| pause(failures).as_secs());
         assert_eq!(pauses, [5, 10, 20, 600]);
     }

@@ -7,23 +7,16 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::ResourceExt as _;
 use tokio::time::Instant;
 
+use super::credentials;
 use super::memory::Token;
-use super::reason::Reason;
 use super::reason::Trouble;
 use super::reconcile::Context;
 use super::settings::Settings;
-use super::token;
 use crate::api::Workspace;
 use crate::controller::repositories;
 use crate::controller::repositories::Shared;
-use crate::controller::secrets;
-use crate::controller::secrets::Unread;
-use crate::model::GitCredentials;
-use crate::model::Namespace;
-use crate::model::secret::GITHUB_TOKEN;
 use crate::repo;
 use crate::repo::Access;
 use crate::repo::Credentials;
@@ -143,55 +136,15 @@ fn proves_access(error: &repo::Error, settings: &Settings) -> bool {
     settings.may_be_a_commit() && error.kind() == ErrorKind::NoReference
 }
 
-/// What the Workspace's Secret lets in with; a GitHub App by its token, which is made anew here if its
-/// time has come.
+/// What lets in, in the words of the condition where nothing does.
 async fn way_in(
     context: &Context,
     workspace: &Workspace,
     settings: &Settings,
     now: Timestamp,
 ) -> Result<(Option<Credentials>, Token), Trouble> {
-    let Some(secret) = &workspace.spec.secret_ref else {
-        return Ok((None, Token::None));
-    };
-    let name = &secret.name;
-    let namespace = Namespace::parse(&workspace.namespace().unwrap_or_default());
-    let namespace = namespace.map_err(|error| Trouble::of(Reason::SecretNotFound, &error, ""))?;
-    let read = secrets::read(&context.client, &namespace, name).await;
-    let read = read.map_err(|error| {
-        let (reason, hint) = match &error {
-            Unread::Missing { .. } => (Reason::SecretNotFound, "create it"),
-            Unread::Forbidden { .. } => (Reason::SecretForbidden, "let a Role grant it \"get\""),
-            Unread::Failed { .. } => (Reason::Unreachable, ""),
-        };
-        Trouble::of(reason, &error, hint)
-    })?;
-    let mut data = read.data;
-    if data.contains_key(GITHUB_TOKEN) {
-        // A token wins, as it does for Tasks.
-        data.retain(|key, _| key == GITHUB_TOKEN);
-    }
-    let found = GitCredentials::from_secret(&data).map_err(|error| {
-        let message = format!("Secret \"{name}\" cannot be used: {error}");
-        Trouble::new(Reason::SecretKeyMissing, message)
-    })?;
-    match &found {
-        GitCredentials::App {
-            app_id,
-            installation_id,
-            key,
-        } => {
-            let source = token::Source {
-                url: &settings.url,
-                app_id,
-                installation_id: *installation_id,
-                key,
-            };
-            let (token, until) = token::ensure(context, workspace, &source, now).await?;
-            Ok((Some(Credentials::Token(token)), Token::Until(until)))
-        }
-        GitCredentials::Token(_) | GitCredentials::Basic { .. } | GitCredentials::Ssh { .. } => {
-            Ok((Credentials::of(&found), Token::None))
-        }
-    }
+    let github_api = context.options.github_api.as_deref();
+    credentials::of(&context.client, github_api, workspace, &settings.url, now)
+        .await
+        .map_err(|error| Trouble::of_credentials(&error))
 }

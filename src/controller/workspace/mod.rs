@@ -5,6 +5,7 @@
 //! It looks after a change of spec, when a Task that names the Workspace is about to start, and, with
 //! growing pauses, again where something is wrong. Secrets are read by name, never listed or watched.
 
+mod credentials;
 mod decide;
 mod look;
 mod memory;
@@ -41,9 +42,12 @@ use super::repositories::Repositories;
 use crate::api::Task;
 use crate::api::Workspace;
 
+pub(super) use credentials::Error as NoCredentials;
+pub(super) use credentials::api_token;
 pub(super) use need::GitKey;
 pub(super) use need::git_keys;
 pub(super) use need::git_secret;
+pub(super) use token::Error as NoToken;
 
 /// Workspaces that are looked at at once: a server that does not answer takes a place for its timeout.
 const CONCURRENCY: u16 = 16;

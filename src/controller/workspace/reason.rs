@@ -1,5 +1,8 @@
 //! The reasons of the condition `Ready`, and the words that go with them.
 
+use super::credentials;
+use super::token;
+use crate::controller::secrets::Unread;
 use crate::repo;
 use crate::repo::Cause;
 
@@ -112,6 +115,24 @@ impl Trouble {
             message = format!("{message}; {hint}");
         }
         Self { reason, message }
+    }
+
+    /// What it means that there is no credential.
+    pub(super) fn of_credentials(error: &credentials::Error) -> Self {
+        use credentials::Error as E;
+        let (reason, hint) = match error {
+            E::Secret(Unread::Missing { .. }) => (Reason::SecretNotFound, "create it"),
+            E::Secret(Unread::Forbidden { .. }) => {
+                (Reason::SecretForbidden, "let a Role grant it \"get\"")
+            }
+            E::Secret(Unread::Failed { .. }) => (Reason::Unreachable, ""),
+            E::Unfit { .. } | E::NoToken(_) => (Reason::SecretKeyMissing, ""),
+            E::Token(token::Error::NameTaken(_)) => (Reason::NameTaken, ""),
+            E::Token(token::Error::NotKept { .. }) => (Reason::TokenNotKept, ""),
+            E::Token(token::Error::NotMade(error)) if error.may_pass() => (Reason::Unreachable, ""),
+            E::Token(token::Error::NotMade(_)) => (Reason::AuthenticationFailed, ""),
+        };
+        Self::of(reason, error, hint)
     }
 
     /// What an error of the repository means. `secret` is the name of the Workspace's Secret.

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret as ClusterSecret;
 use kube::Api;
+use kube::Client;
 use kube::Resource as _;
 use kube::ResourceExt as _;
 use kube::api::ObjectMeta;
@@ -20,14 +21,11 @@ use serde_json::json;
 
 use super::reason::Reason;
 use super::reason::Trouble;
-use super::reconcile::Context;
 use crate::api::Workspace;
 use crate::api::labels;
 use crate::controller::FIELD_MANAGER;
-use crate::github::ApiUrl;
-use crate::github::Error as GitHub;
-use crate::github::app;
-use crate::github::app::App;
+use crate::controller::github_api;
+use crate::controller::github_api::Installation;
 use crate::model::Digest;
 use crate::model::RepoUrl;
 use crate::model::Secret;
@@ -44,13 +42,27 @@ const REFRESH: SignedDuration = SignedDuration::from_mins(20);
 /// A token that is good for less is not one to start with: a checkout of a large repository takes its
 /// time.
 const USABLE: SignedDuration = SignedDuration::from_mins(10);
+/// How soon the token is looked at that somebody else kept in the meantime.
+const RIVAL: SignedDuration = SignedDuration::from_mins(1);
 
 /// What a token is made of.
 pub(super) struct Source<'a> {
+    /// Base URL of the API in place of the one that the repository's host implies.
+    pub(super) root: Option<&'a str>,
+    /// The only repository that it opens.
     pub(super) url: &'a RepoUrl,
-    pub(super) app_id: &'a str,
-    pub(super) installation_id: u64,
-    pub(super) key: &'a Secret,
+    pub(super) installation: Installation<'a>,
+}
+
+/// Why there is no token to use.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(in crate::controller) enum Error {
+    #[error("Secret \"{0}\" is not this Workspace's own: it is left as it is; delete or rename it")]
+    NameTaken(String),
+    #[error("cannot keep the token in Secret \"{name}\": {message}")]
+    NotKept { name: String, message: String },
+    #[error(transparent)]
+    NotMade(#[from] github_api::Error),
 }
 
 /// Name of the Secret that holds the token of the Workspace `name`.
@@ -78,34 +90,42 @@ pub(super) fn is_fresh(secret: &ClusterSecret, now: Timestamp) -> bool {
 
 /// The token of the Workspace, and when it is to be made anew. Makes it anew if that time has come.
 pub(super) async fn ensure(
-    context: &Context,
+    client: &Client,
     workspace: &Workspace,
     source: &Source<'_>,
     now: Timestamp,
-) -> Result<(Secret, Timestamp), Trouble> {
+) -> Result<(Secret, Timestamp), Error> {
     let namespace = workspace.namespace().unwrap_or_default();
-    let secrets: Api<ClusterSecret> = Api::namespaced(context.client.clone(), &namespace);
+    let secrets: Api<ClusterSecret> = Api::namespaced(client.clone(), &namespace);
     let name = secret_name(&workspace.name_any());
     let found = secrets.get_opt(&name).await;
     let found = found.map_err(|error| not_kept(&name, &error))?;
     if let Some(secret) = &found {
         if !is_of(secret, workspace) {
-            let message = format!(
-                "Secret \"{name}\" is not this Workspace's own: it is left as it is; delete or rename it"
-            );
-            return Err(Trouble::new(Reason::NameTaken, message));
+            return Err(Error::NameTaken(name));
         }
         if let Some(kept) = kept(secret, source, now) {
             return Ok(kept);
         }
     }
-    let (token, expires) = mint(context, source, now).await?;
+    let Source {
+        root,
+        url,
+        installation,
+    } = source;
+    let (token, expires) = installation.token(*root, url, now).await?;
     let written = match &found {
         Some(secret) => replace(&secrets, secret, source, &token, expires).await,
         None => create(&secrets, &name, workspace, source, &token, expires).await,
     };
-    written.map_err(|error| not_kept(&name, &error))?;
-    Ok((token, due(expires)))
+    match written {
+        Ok(()) => Ok((token, due(expires))),
+        // Somebody else kept one in the meantime. Until that is looked at, this one will do.
+        Err(kube::Error::Api(status)) if status.code == 409 => {
+            Ok((token, now.checked_add(RIVAL).unwrap_or(expires)))
+        }
+        Err(error) => Err(not_kept(&name, &error)),
+    }
 }
 
 fn due(expires: Timestamp) -> Timestamp {
@@ -136,65 +156,23 @@ pub(super) fn is_of(secret: &ClusterSecret, workspace: &Workspace) -> bool {
     owners.any(|it| it.controller == Some(true) && it.uid == uid)
 }
 
-async fn mint(
-    context: &Context,
-    source: &Source<'_>,
-    now: Timestamp,
-) -> Result<(Secret, Timestamp), Trouble> {
-    let api = match context.options.github_api.as_deref() {
-        Some(root) => ApiUrl::parse(root)
-            .map_err(|error| Trouble::of(Reason::AuthenticationFailed, &error, ""))?,
-        None => ApiUrl::of_host(&source.url.authority()),
+fn not_kept(name: &str, error: &kube::Error) -> Error {
+    let message = match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => Trouble::of(Reason::TokenNotKept, other, "").message,
     };
-    let app = App::new(api, source.app_id, source.installation_id, source.key);
-    let app = app.map_err(|error| refused(&error))?;
-    app.token(now).await.map_err(|error| refused(&error))
-}
-
-fn refused(error: &app::Error) -> Trouble {
-    let reason = match error {
-        app::Error::Key { .. } => Reason::AuthenticationFailed,
-        app::Error::Refused { source, .. } => match source {
-            GitHub::RateLimited { .. } | GitHub::Status(_) | GitHub::Unavailable(_) => {
-                Reason::Unreachable
-            }
-            GitHub::InvalidUrl(_)
-            | GitHub::Unauthorized
-            | GitHub::InvalidToken
-            | GitHub::Forbidden
-            | GitHub::NotFound
-            | GitHub::Redirected
-            | GitHub::Unreadable(_) => Reason::AuthenticationFailed,
-        },
-    };
-    Trouble::of(reason, error, "")
-}
-
-fn not_kept(name: &str, error: &kube::Error) -> Trouble {
-    match error {
-        kube::Error::Api(status) => {
-            let message = format!(
-                "cannot keep the token in Secret \"{name}\": {}",
-                status.message
-            );
-            Trouble::new(Reason::TokenNotKept, message)
-        }
-        other => {
-            let told = Trouble::of(Reason::TokenNotKept, other, "");
-            let message = format!(
-                "cannot keep the token in Secret \"{name}\": {}",
-                told.message
-            );
-            Trouble::new(Reason::TokenNotKept, message)
-        }
+    Error::NotKept {
+        name: name.to_owned(),
+        message,
     }
 }
 
 impl Source<'_> {
-    /// Which installation this is: nothing secret in it.
+    /// Which installation this is, and for which repository: nothing secret in it. So a token that an
+    /// edit of the Workspace leaves behind is not used for another repository.
     fn digest(&self) -> String {
-        let installation = self.installation_id.to_string();
-        let fields = [self.app_id.as_bytes(), installation.as_bytes()];
+        let (installation, url) = (self.installation.id.to_string(), self.url.to_string());
+        let fields = [self.installation.app_id, &installation, &url].map(str::as_bytes);
         Digest::of_fields(fields).to_string()
     }
 

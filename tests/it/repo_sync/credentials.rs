@@ -11,6 +11,7 @@ use serde_json::json;
 use wiremock::Mock;
 use wiremock::MockServer;
 use wiremock::ResponseTemplate;
+use wiremock::matchers::body_json;
 use wiremock::matchers::method;
 use wiremock::matchers::path;
 
@@ -102,6 +103,7 @@ async fn by_a_github_app(context: Context) {
     let answer = json!({"token": "ghs_hunter2", "expires_at": "2099-01-01T00:00:00Z"});
     Mock::given(method("POST"))
         .and(path("/app/installations/34/access_tokens"))
+        .and(body_json(json!({"repositories": ["app"]})))
         .respond_with(ResponseTemplate::new(201).set_body_json(answer))
         .expect(1)
         .mount(&github)

@@ -109,6 +109,9 @@ impl Respond for Answer {
                 .unwrap_or_default()
         };
         assert!(header("user-agent").starts_with("axon/"));
+        if request.url.path() == "/app/installations/34/access_tokens" {
+            return minted(request);
+        }
         if header("authorization") != format!("Bearer {TOKEN}") {
             return ResponseTemplate::new(401);
         }
@@ -135,6 +138,15 @@ impl Respond for Answer {
             _ => ResponseTemplate::new(404),
         }
     }
+}
+
+/// A token of the App, for the repository that its Workspace names and no other.
+fn minted(request: &Request) -> ResponseTemplate {
+    if request.body_json::<Value>().unwrap() != json!({"repositories": ["web"]}) {
+        return ResponseTemplate::new(422);
+    }
+    ResponseTemplate::new(201)
+        .set_body_json(json!({"token": TOKEN, "expires_at": "2099-01-01T00:00:00Z"}))
 }
 
 fn list(state: &State, request: &Request) -> ResponseTemplate {

@@ -41,6 +41,7 @@ use self::fake_github::TOKEN;
 use self::fake_github::issue;
 use crate::server::Context;
 use crate::server::eventually;
+use crate::ssh_server::key;
 
 crate::on_both_servers!(
     items_become_tasks_once,
@@ -50,6 +51,7 @@ crate::on_both_servers!(
     what_returns_runs_anew,
     a_broken_page_loses_nothing,
     troubles_are_conditions,
+    a_github_app_will_do,
     an_unusable_spec_is_a_condition,
     one_bad_item_does_not_stop_the_others,
     a_foreign_task_is_not_touched,
@@ -478,6 +480,44 @@ async fn troubles_are_conditions(context: Context) {
             .unwrap()
             .contains(TOKEN)
     );
+}
+
+async fn a_github_app_will_do(context: Context) {
+    let github = FakeGithub::start(&[issue(1)]).await;
+    workspace(&context).await;
+    let secrets: Api<Secret> = context.api();
+    let edit = async |data: Value| {
+        let patch = Patch::Merge(json!({"stringData": data}));
+        secrets
+            .patch("token", &PatchParams::default(), &patch)
+            .await
+            .unwrap();
+    };
+    let none = Patch::Merge(json!({"data": null}));
+    secrets
+        .patch("token", &PatchParams::default(), &none)
+        .await
+        .unwrap();
+    edit(json!({"appID": "12", "installationID": "34"})).await;
+    spawner(&context, json!({})).await;
+    let controller = Controller::start(&context, &github);
+    let spawner = reason(&context, "SecretKeyMissing").await;
+    let status = serde_json::to_string(&spawner.status).unwrap();
+    assert!(status.contains("privateKey"), "{status}");
+
+    let dir = tempfile::tempdir().unwrap();
+    let pem = key(dir.path(), "app", &["-t", "rsa", "-b", "2048", "-m", "PEM"]);
+    edit(json!({"privateKey": std::fs::read_to_string(pem).unwrap()})).await;
+    poll_again(&context, 9).await;
+    await_names(&context, &["triage-1"]).await;
+    poll_again(&context, 8).await;
+    controller.stop().await;
+    // Kept where Tasks look for it, and used again.
+    let kept = secrets.get("web-axon-token").await.unwrap();
+    assert_eq!(kept.data.unwrap()["GITHUB_TOKEN"].0, TOKEN.as_bytes());
+    let requests = github.requests().await;
+    let minted = requests.iter().filter(|it| it.contains("access_tokens"));
+    assert_eq!(minted.count(), 1);
 }
 
 async fn an_unusable_spec_is_a_condition(context: Context) {

@@ -13,6 +13,7 @@ use serde_json::json;
 use wiremock::Mock;
 use wiremock::MockServer;
 use wiremock::ResponseTemplate;
+use wiremock::matchers::body_json;
 use wiremock::matchers::method;
 use wiremock::matchers::path;
 
@@ -52,6 +53,7 @@ async fn gives(github: &MockServer, token: &str, good_for: Duration) {
     let answer = json!({"token": token, "expires_at": expires.to_string()});
     Mock::given(method("POST"))
         .and(path("/app/installations/34/access_tokens"))
+        .and(body_json(json!({"repositories": ["app"]})))
         .respond_with(ResponseTemplate::new(201).set_body_json(answer))
         .up_to_n_times(1)
         .mount(github)

@@ -55,3 +55,13 @@ async fn a_creation_is_given_up_when_the_decision_is_old() {
     ));
     assert_eq!(actor(MAX_AGE).left(), None);
 }
+
+#[test]
+fn what_is_not_the_items_fault() {
+    for code in [400, 403, 404, 413, 422] {
+        assert!(is_final(code), "{code}");
+    }
+    for code in [401, 408, 409, 429, 500, 503] {
+        assert!(!is_final(code), "{code}");
+    }
+}
