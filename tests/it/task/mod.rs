@@ -4,6 +4,7 @@ mod branch;
 mod cancel;
 mod depends;
 mod life;
+mod model;
 mod pair;
 mod retry;
 mod trouble;
