@@ -32,6 +32,8 @@ const SEQUENCES: u8 = 30;
 const PARALLEL: usize = 6;
 /// How long the Tasks of a sequence may take to end, on a machine that does much else.
 const LONGEST: Duration = Duration::from_mins(3);
+/// How far behind the caches of some controllers are.
+const BEHIND: Duration = Duration::from_millis(300);
 /// Names of the Tasks. The second depends on the first; the last two share a branch.
 const NAMES: [&str; 4] = ["t0", "t1", "t2", "t3"];
 
@@ -49,7 +51,7 @@ enum Step {
     Evict(&'static str),
     SecretGoes,
     SecretComes,
-    /// A controller starts besides those that are there: two at most.
+    /// A controller starts besides those that are there: two at most. Every other one's caches are behind.
     Arrives,
     /// One is gone in the middle of whatever it does.
     Dies,
@@ -102,6 +104,8 @@ struct Seen {
 
 struct World {
     context: Context,
+    late: pair::Line,
+    arrived: usize,
     controllers: Vec<Controller>,
     seen: Arc<Mutex<Seen>>,
     around: JoinSet<()>,
@@ -116,6 +120,8 @@ impl World {
         around.spawn(watch_pods(context.api(), seen.clone()));
         around.spawn(watch_tasks(context.api(), seen.clone()));
         Self {
+            late: pair::Line::start(&context, BEHIND).await,
+            arrived: 0,
             context,
             controllers: Vec::new(),
             seen,
@@ -210,7 +216,13 @@ impl World {
             }
             Step::Arrives => {
                 if self.controllers.len() < 2 {
-                    self.controllers.push(Controller::start(context));
+                    let client = if self.arrived.is_multiple_of(2) {
+                        self.late.client()
+                    } else {
+                        context.client.clone()
+                    };
+                    self.controllers.push(Controller::through(context, client));
+                    self.arrived += 1;
                 }
             }
             Step::Dies => {
