@@ -15,8 +15,9 @@ use axon::api::Workspace;
 use crate::server::Context;
 
 /// Fields that differ from run to run: identities, versions, times, and names that are made up.
-const CHANGING: [&str; 14] = [
+const CHANGING: [&str; 15] = [
     "uid",
+    "jobUID",
     "taskUID",
     "axon.io/task-uid",
     "controller-uid",

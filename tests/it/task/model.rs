@@ -73,7 +73,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => Just(Step::SecretComes),
         2 => Just(Step::Arrives),
         2 => Just(Step::Dies),
-        8 => (1_u64..120).prop_map(Step::Pause),
+        10 => (20_u64..400).prop_map(Step::Pause),
     ];
     prop::collection::vec(step, 20..50)
 }
@@ -131,6 +131,9 @@ impl World {
 
     async fn live_through(mut self, seed: u8, steps: &[Step]) {
         self.take(&Step::Arrives).await;
+        for name in NAMES {
+            self.take(&Step::Create(name)).await;
+        }
         for step in steps {
             self.take(step).await;
             self.one_agent_on_a_branch(seed).await;
