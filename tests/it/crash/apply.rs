@@ -182,5 +182,5 @@ async fn an_apply_may_be_killed_anywhere(context: Context) {
         })
         .await;
     }
-    note("axon apply", &context, points, 50);
+    note("axon apply", &context, points, 35);
 }

@@ -192,5 +192,5 @@ async fn a_controller_may_be_killed_anywhere(context: Context) {
         }
     })
     .await;
-    note("axon controller, Tasks", &context, points, 30);
+    note("axon controller, Tasks", &context, points, 25);
 }

@@ -111,5 +111,5 @@ async fn a_tick_may_be_killed_anywhere(context: Context) {
         run(&context, Some(fault)).await.1
     })
     .await;
-    note("axon controller, a schedule", &context, points, 10);
+    note("axon controller, a schedule", &context, points, 8);
 }

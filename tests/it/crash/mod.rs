@@ -95,8 +95,8 @@ impl Place {
     }
 }
 
-/// Tries every point up to `writes`, before and after the server has the request. `once` is given a
-/// namespace of its own, and gives whether the line was cut.
+/// Tries every point up to `writes`: in turn before and after the server has the request, or both
+/// (`make crash`). `once` is given a namespace of its own, and gives whether the line was cut.
 async fn everywhere<F>(
     context: &Context,
     writes: usize,
@@ -105,8 +105,21 @@ async fn everywhere<F>(
 where
     F: Future<Output = bool>,
 {
-    let faults = (0..writes).flat_map(|at| [true, false].map(|relayed| Fault { at, relayed }));
-    at_these(context, faults, once).await
+    at_these(context, faults_at(0..writes), once).await
+}
+
+/// The faults at these writes.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the harness speaks to the suite through the environment"
+)]
+fn faults_at(writes: impl Iterator<Item = usize>) -> impl Iterator<Item = Fault> {
+    let all = std::env::var_os("AXON_TEST_EVERY_FAULT").is_some();
+    writes.enumerate().flat_map(move |(n, at)| {
+        let both = [true, false].map(|relayed| Fault { at, relayed });
+        let wanted = move |it: &Fault| all || it.relayed == n.is_multiple_of(2);
+        both.into_iter().filter(wanted)
+    })
 }
 
 /// Tries these points only.

@@ -240,5 +240,5 @@ async fn a_sync_may_be_killed_anywhere(context: Context) {
     })
     .await;
     // With those of `axon apply`, a hundred and more of the pipeline on each server.
-    note("axon controller, a RepoSync", &context, points, 60);
+    note("axon controller, a RepoSync", &context, points, 50);
 }

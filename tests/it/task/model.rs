@@ -149,20 +149,20 @@ impl World {
             controller.stop().await;
         }
         self.around.shutdown().await;
-        let seen = self.seen.lock().unwrap();
+        let found = self.seen.lock().unwrap();
         assert!(
-            seen.ends.len() >= NAMES.len(),
+            found.ends.len() >= NAMES.len(),
             "sequence {seed}: {:?}",
-            seen.ends
+            found.ends
         );
-        for (attempt, pods) in &seen.pods {
+        for (attempt, pods) in &found.pods {
             assert_eq!(
                 pods.len(),
                 1,
                 "sequence {seed}: {attempt:?} has {pods:?}: {steps:?}"
             );
         }
-        for (task, ends) in &seen.ends {
+        for (task, ends) in &found.ends {
             assert_eq!(
                 ends.len(),
                 1,
@@ -195,22 +195,7 @@ impl World {
                     unless_absent(pods.delete(&pod.name_any(), &background).await);
                 }
             }
-            Step::Starts(name) => {
-                for pod in self.open_pods(name).await {
-                    say(context, &pod, running(&pod)).await;
-                }
-            }
-            Step::Ends(name, code) => {
-                for pod in self.open_pods(name).await {
-                    say(context, &pod, ended(&pod, *code)).await;
-                }
-            }
-            Step::Evict(name) => {
-                for pod in self.open_pods(name).await {
-                    let evicted = json!({"phase": "Failed", "reason": "Evicted"});
-                    say(context, &pod, evicted).await;
-                }
-            }
+            Step::Starts(_) | Step::Ends(..) | Step::Evict(_) => self.tell_as_kubelet(step).await,
             Step::SecretGoes => unless_absent(secrets.delete("key", &background).await),
             Step::SecretComes => {
                 if secrets.get_opt("key").await.unwrap().is_none() {
@@ -236,6 +221,20 @@ impl World {
             Step::Pause(milliseconds) => {
                 tokio::time::sleep(Duration::from_millis(*milliseconds)).await;
             }
+        }
+    }
+
+    async fn tell_as_kubelet(&self, step: &Step) {
+        let (Step::Starts(name) | Step::Ends(name, _) | Step::Evict(name)) = step else {
+            return;
+        };
+        for pod in self.open_pods(name).await {
+            let status = match step {
+                Step::Ends(_, code) => ended(&pod, *code),
+                Step::Evict(_) => json!({"phase": "Failed", "reason": "Evicted"}),
+                _ => running(&pod),
+            };
+            say(&self.context, &pod, status).await;
         }
     }
 
