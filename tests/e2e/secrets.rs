@@ -1,11 +1,13 @@
 //! What an agent is given, and what it is not; and that what it is given shows up nowhere.
 
+use serde_json::Value;
 use serde_json::json;
 
 use crate::node;
 
 const CANARY: &str = "canary-9a41-of-the-agent";
 const TOKEN: &str = "canary-77b0-of-the-workspace";
+const FILE: &str = "canary-c3d2-of-a-mounted-file";
 
 /// The agent shows its secrets wherever it can.
 const LEAKY: &str = r#"
@@ -15,6 +17,7 @@ printf %s "${AXON_API_KEY%-agent}"; sleep 0.2; echo "-agent"
 echo ---AXON_OUTPUTS_START---; echo "leak: $AXON_API_KEY"; echo ---AXON_OUTPUTS_END---
 echo "leak: $GITHUB_TOKEN" >>"$AXON_RESULTS_FILE"
 [ ! -e /var/run/secrets/kubernetes.io ] && echo "token: none" >>"$AXON_RESULTS_FILE"
+cat /workspace/home/.npmrc
 echo "user: $(id -u) $(id -g)" >>"$AXON_RESULTS_FILE"
 "#;
 
@@ -31,6 +34,7 @@ fn a_secret_shows_up_nowhere_and_no_right_is_given() {
         for (name, key, value) in [
             ("agent-key", "AXON_API_KEY", CANARY),
             ("git-token", "GITHUB_TOKEN", TOKEN),
+            ("npm", ".npmrc", FILE),
         ] {
             let literal = format!("--from-literal={key}={value}");
             place.kubectl(&["create", "secret", "generic", name, &literal]);
@@ -39,18 +43,7 @@ fn a_secret_shows_up_nowhere_and_no_right_is_given() {
             "apiVersion": "axon.io/v1alpha1", "kind": "Workspace", "metadata": {"name": "app"},
             "spec": {"repo": url, "ref": "main"},
         }));
-        place.create(&json!({
-            "apiVersion": "axon.io/v1alpha1", "kind": "Task", "metadata": {"name": "leaky"},
-            "spec": {
-                "type": "custom", "image": "localhost/agent:1", "prompt": LEAKY,
-                "credentials": {"type": "api-key", "secretRef": {"name": "agent-key"}},
-                "workspaceRef": {"name": "app"},
-                "podOverrides": {"env": [
-                    {"name": "GITHUB_TOKEN", "valueFrom":
-                        {"secretKeyRef": {"name": "git-token", "key": "GITHUB_TOKEN"}}},
-                ]},
-            },
-        }));
+        place.create(&leaky());
         let task = place.succeeded("leaky");
         let results = &task["status"]["results"];
         assert_eq!(results["token"], "none", "{results:#}");
@@ -72,7 +65,7 @@ fn a_secret_shows_up_nowhere_and_no_right_is_given() {
             ("object", objects),
             ("controller's log", controllers),
         ] {
-            for canary in [CANARY, TOKEN] {
+            for canary in [CANARY, TOKEN, FILE] {
                 assert!(!text.contains(canary), "{canary} in a {place}:\n{text}");
             }
         }
@@ -82,4 +75,22 @@ fn a_secret_shows_up_nowhere_and_no_right_is_given() {
         // kubectl's exit code says no, too.
         assert!(place.node.try_kubectl(&may, "").is_err());
     });
+}
+
+fn leaky() -> Value {
+    json!({
+        "apiVersion": "axon.io/v1alpha1", "kind": "Task", "metadata": {"name": "leaky"},
+        "spec": {
+            "type": "custom", "image": "localhost/agent:1", "prompt": LEAKY,
+            "credentials": {"type": "api-key", "secretRef": {"name": "agent-key"}},
+            "workspaceRef": {"name": "app"},
+            "podOverrides": {
+                "env": [{"name": "GITHUB_TOKEN", "valueFrom":
+                    {"secretKeyRef": {"name": "git-token", "key": "GITHUB_TOKEN"}}}],
+                "volumes": [{"name": "npm", "secret": {"secretName": "npm"}}],
+                "volumeMounts": [{"name": "npm", "mountPath": "/workspace/home/.npmrc",
+                    "subPath": ".npmrc"}],
+            },
+        },
+    })
 }
