@@ -10,6 +10,10 @@ use crate::model::Namespace;
 
 /// What the controllers are told when they start.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an independent permission"
+)]
 pub struct Options {
     /// The one namespace to work in; all of them if there is none.
     pub namespace: Option<Namespace>,
@@ -17,6 +21,9 @@ pub struct Options {
     pub images: Images,
     /// Whether a Workspace may name a `file://` repository.
     pub allow_file_urls: bool,
+    /// Whether a RepoSync may name only repositories of this machine: whoever runs these controllers has not
+    /// accepted what agents of others could do here.
+    pub only_own_repositories: bool,
     /// Whether a Workspace's repository may be at an address of this machine or its link.
     pub local_addresses: bool,
     /// Name of the Deployment that runs these controllers, as spawners report it.
@@ -33,6 +40,7 @@ impl Default for Options {
             namespace: None,
             images: Images::default(),
             allow_file_urls: false,
+            only_own_repositories: false,
             local_addresses: false,
             deployment_name: "axon-controller".into(),
             github_api: None,

@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::api_server::Server;
 use self::logs::LogDir;
+use self::runner::isolation::Isolation;
 use self::store::Store;
 use self::tls::Identity;
 
@@ -66,6 +67,8 @@ pub struct Node {
     /// What containers find in their environment unless their Pods say otherwise: `PATH`, and
     /// `HOME` if it is to be shared. Nothing else of this process is visible to them.
     pub env: BTreeMap<String, String>,
+    /// Whether containers are kept from this machine.
+    pub isolation: Isolation,
 }
 
 /// How many Pods run at a time: each may be an agent that keeps a machine busy.
@@ -194,6 +197,7 @@ impl Node {
             images: self.images,
             supervisor: self.supervisor,
             base_env: self.env,
+            isolation: self.isolation,
             max_pods: MAX_PODS,
         }
     }

@@ -155,7 +155,10 @@ impl Drop for Machine {
 fn dev(app: &Path, programs: &str) -> Command {
     let told = fs::File::create(app.join("told")).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_axon"));
-    command.args(["dev", "--ephemeral"]).arg(app);
+    // What agents push is to be seen while they run.
+    command
+        .args(["dev", "--ephemeral", "--unconfined"])
+        .arg(app);
     for agent in crate::agent::ALL {
         command.arg(format!("--secret={SECRET}={}:SCRIPTED", agent.variable));
     }

@@ -26,14 +26,14 @@ const DEADLINE: Duration = Duration::from_mins(1);
 const CANARY: &str = "canary-5f1c-secret-value";
 
 /// A repository with an agent, whose runs leave a line each in `runs`.
-struct Place {
-    dir: tempfile::TempDir,
+pub(crate) struct Place {
+    pub(crate) dir: tempfile::TempDir,
     /// A repository with a work tree.
-    work: PathBuf,
+    pub(crate) work: PathBuf,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let work = dir.path().join("app");
         fs::create_dir(&work).unwrap();
@@ -42,7 +42,7 @@ impl Place {
         place
     }
 
-    fn git(&self, args: &[&str]) {
+    pub(crate) fn git(&self, args: &[&str]) {
         assert!(
             git_server::command()
                 .current_dir(&self.work)
@@ -54,7 +54,7 @@ impl Place {
     }
 
     /// Commits this `axon.yaml`.
-    fn commit(&self, config: &str) {
+    pub(crate) fn commit(&self, config: &str) {
         fs::write(self.work.join("axon.yaml"), config).unwrap();
         self.git(&["add", "--all"]);
         self.git(&["commit", "--quiet", "--message=change"]);
@@ -76,7 +76,7 @@ impl Place {
         fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    fn bin(&self) -> PathBuf {
+    pub(crate) fn bin(&self) -> PathBuf {
         self.dir.path().join("bin")
     }
 
@@ -90,7 +90,7 @@ impl Place {
         text.lines().map(str::to_owned).collect()
     }
 
-    fn axon(&self, args: &[&str]) -> Command {
+    pub(crate) fn axon(&self, args: &[&str]) -> Command {
         let path = format!("{}:{}", self.bin().display(), inherited_path());
         let mut command = Command::new(env!("CARGO_BIN_EXE_axon"));
         command
@@ -103,7 +103,7 @@ impl Place {
 
     /// `axon dev --once` on the work tree.
     fn once(&self, more: &[&str]) -> Output {
-        let mut args = vec!["dev", "--once", "app"];
+        let mut args = vec!["dev", "--once", "--unconfined", "app"];
         args.extend(more);
         self.axon(&args)
             .env("AXON_CANARY", CANARY)
@@ -117,7 +117,7 @@ fn inherited_path() -> String {
     std::env::var("PATH").unwrap()
 }
 
-fn config(tasks: &str) -> String {
+pub(crate) fn config(tasks: &str) -> String {
     format!(
         "apiVersion: axon.io/v1alpha1\nkind: Config\nsync: app\n\
          defaults: {{type: custom, image: 'local:agent', credentials: {{type: none}}, workspace: here}}\n\
@@ -126,7 +126,7 @@ fn config(tasks: &str) -> String {
     )
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -329,7 +329,7 @@ fn killed_in_the_middle_nothing_is_left_and_nothing_runs_twice() {
     place.commit(&config("  fix: {prompt: x}\n"));
     let mut running = Running(
         place
-            .axon(&["dev", "app"])
+            .axon(&["dev", "--unconfined", "app"])
             .stderr(Stdio::null())
             .spawn()
             .unwrap(),
@@ -368,7 +368,7 @@ fn ctrl_c_ends_it_and_the_agent() {
     place.commit(&config("  fix: {prompt: x}\n"));
     let mut running = Running(
         place
-            .axon(&["dev", "app"])
+            .axon(&["dev", "--unconfined", "app"])
             .stderr(Stdio::null())
             .spawn()
             .unwrap(),
@@ -413,7 +413,7 @@ fn a_saved_file_is_applied() {
     place.commit(&config("  one: {prompt: first}\n"));
     let mut running = Running(
         place
-            .axon(&["dev", "app"])
+            .axon(&["dev", "--unconfined", "app"])
             .stderr(Stdio::null())
             .spawn()
             .unwrap(),
@@ -439,7 +439,13 @@ fn what_is_missing_is_said() {
     place.commit(&config("  fix: {prompt: x}\n"));
     let told = place.dir.path().join("told");
     let stderr = fs::File::create(&told).unwrap();
-    let mut running = Running(place.axon(&["dev", "app"]).stderr(stderr).spawn().unwrap());
+    let mut running = Running(
+        place
+            .axon(&["dev", "--unconfined", "app"])
+            .stderr(stderr)
+            .spawn()
+            .unwrap(),
+    );
     let says = |what: &str| fs::read_to_string(&told).unwrap().contains(what);
     await_that("the missing agent is told", || {
         says("ImagePullFailed") && says("no program \"agent\" on PATH")
@@ -468,13 +474,13 @@ fn what_cannot_work_is_refused_with_a_hint() {
         }
     };
     check(
-        &["dev", "https://example.com/a.git"],
-        1,
-        &["without isolation", "--unconfined"],
+        &["dev", ".", "--unconfined", "--require-isolation"],
+        64,
+        &["--require-isolation"],
     );
     check(&["dev", "no/such/dir"], 1, &["no/such/dir"]);
     check(
-        &["dev", "https://bob:hunter2@example.com/a.git"],
+        &["dev", "--once", "https://bob:hunter2@example.com/a.git"],
         1,
         &["example.com"],
     );
@@ -485,7 +491,7 @@ fn what_cannot_work_is_refused_with_a_hint() {
         &["AXON_NOT_SET"],
     );
     let output = place
-        .axon(&["dev", "https://bob:hunter2@example.com/a.git"])
+        .axon(&["dev", "--once", "https://bob:hunter2@example.com/a.git"])
         .output()
         .unwrap();
     assert!(!text(&output.stderr).contains("hunter2"));

@@ -62,7 +62,7 @@ fn every_prompt_arrives_byte_for_byte() {
         fs::write(path(&format!("app/tasks/{name}.yaml")), task).unwrap();
     }
     let ran = Command::new(env!("CARGO_BIN_EXE_axon"))
-        .args(["dev", "--once", "app"])
+        .args(["dev", "--once", "--unconfined", "app"])
         .env(
             "PATH",
             format!("{}:{}", path("bin").display(), inherited_path()),

@@ -11,6 +11,7 @@ mod bad_input;
 mod checkout;
 mod cli;
 mod cluster;
+mod confined;
 mod crash;
 mod dev;
 mod exact_prompts;

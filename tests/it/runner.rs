@@ -17,6 +17,7 @@ use axon::local::Cluster;
 use axon::local::Node;
 use axon::local::Options;
 use axon::local::images::Image;
+use axon::local::runner::isolation::Isolation;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::api::core::v1::Pod;
@@ -135,6 +136,10 @@ impl Bed {
 }
 
 async fn cluster(dir: &Path, ephemeral: bool) -> Cluster {
+    start(dir, ephemeral, Isolation::Open).await
+}
+
+async fn start(dir: &Path, ephemeral: bool, isolation: Isolation) -> Cluster {
     let entry = dir.join("entry.sh");
     let images = move |image: &str| match image {
         "plain" => Ok(Image::default()),
@@ -147,6 +152,7 @@ async fn cluster(dir: &Path, ephemeral: bool) -> Cluster {
         images: Arc::new(images),
         supervisor: env!("CARGO_BIN_EXE_axon").into(),
         env: BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
+        isolation,
     };
     let options = Options {
         node: Some(node),

@@ -179,7 +179,7 @@ async fn look(
         let trouble = Trouble::new(Reason::Suspended, message);
         return (Some(record::refused(sync, memory, trouble)), None);
     }
-    let settings = match Settings::accept(sync, context.options.allow_file_urls) {
+    let settings = match Settings::accept(sync, &context.options) {
         Ok(settings) => settings,
         Err(trouble) => return (Some(record::refused(sync, memory, trouble)), None),
     };
@@ -344,7 +344,7 @@ async fn remove(context: &Context, sync: &RepoSync) -> Removal {
     if let Some(other) = own::heir(&me, &others).or_else(|| own::heir(&before, &others)) {
         return Removal::GivenUp(format!("RepoSync \"{other}\" has the same sync id"));
     }
-    match Settings::accept(sync, context.options.allow_file_urls) {
+    match Settings::accept(sync, &context.options) {
         Ok(settings) => delete::objects(&context.client, sync, &settings, &context.stop).await,
         Err(trouble) => Removal::GivenUp(trouble.message),
     }

@@ -7,6 +7,7 @@ use kube::ResourceExt as _;
 use super::reason::Reason;
 use super::reason::Trouble;
 use crate::api::RepoSync;
+use crate::controller::Options;
 use crate::model::Namespace;
 use crate::model::ObjectName;
 use crate::model::RepoPath;
@@ -34,7 +35,7 @@ pub(super) struct Settings {
 
 impl Settings {
     /// Reads the spec, or says all that is wrong with it.
-    pub(super) fn accept(sync: &RepoSync, allow_file_urls: bool) -> Result<Self, Trouble> {
+    pub(super) fn accept(sync: &RepoSync, options: &Options) -> Result<Self, Trouble> {
         let spec = &sync.spec;
         let mut problems = Vec::new();
         let mut wrong = |field: &str, message: String| {
@@ -44,7 +45,7 @@ impl Settings {
         let namespace = Namespace::parse(&namespace)
             .map_err(|error| wrong("namespace", error.to_string()))
             .ok();
-        let url = url(&spec.repo, allow_file_urls)
+        let url = url(&spec.repo, options)
             .map_err(|message| wrong("repo", message))
             .ok();
         let reference = spec.reference.as_deref().map(Reference::parse).transpose();
@@ -101,10 +102,15 @@ impl Settings {
     }
 }
 
-fn url(text: &str, allow_file_urls: bool) -> Result<RepoUrl, String> {
+fn url(text: &str, options: &Options) -> Result<RepoUrl, String> {
     let url = RepoUrl::parse(text).map_err(|error| error.to_string())?;
-    if url.is_file() && !allow_file_urls {
+    if url.is_file() && !options.allow_file_urls {
         return Err("\"file://\" can be used with \"axon dev\" only; name a server".into());
+    }
+    if !url.is_file() && options.only_own_repositories {
+        return Err(
+            "its agents would run on this machine without isolation, which \"axon dev --unconfined\" accepts".into(),
+        );
     }
     Ok(url)
 }
@@ -134,7 +140,11 @@ mod tests {
             "spec": {"repo": "https://github.com/acme/app.git"},
         });
         json_patch::merge(&mut sync["spec"], changes);
-        Settings::accept(&serde_json::from_value(sync).unwrap(), allow_file_urls)
+        let options = Options {
+            allow_file_urls,
+            ..Options::default()
+        };
+        Settings::accept(&serde_json::from_value(sync).unwrap(), &options)
     }
 
     #[test]

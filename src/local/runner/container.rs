@@ -153,14 +153,13 @@ impl Runner {
             .read(&self.node.client, namespace)
             .await
             .map_err(|_| plan::Waiting::config("cannot read from the API server".to_owned()))?;
-        plan::launch(
-            &self.spec,
-            &self.pod,
-            &sources,
-            &image,
-            &self.places,
-            &self.node.options.base_env,
-        )
+        let setting = plan::Setting {
+            pod: &self.pod,
+            image: &image,
+            places: &self.places,
+            options: &self.node.options,
+        };
+        plan::launch(&self.spec, &sources, &setting)
     }
 
     /// Waits for the end of a running container and brings it about when asked to.

@@ -10,12 +10,14 @@ mod env;
 mod events;
 mod expand;
 mod fields;
+pub mod isolation;
 mod launch;
 mod message;
 mod paths;
 mod plan;
 mod pod;
 mod process;
+mod quantity;
 mod resume;
 mod sources;
 mod status;
@@ -32,6 +34,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -48,6 +51,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::events::Events;
+use self::isolation::Isolation;
 use self::plan::Places;
 use self::pod::Seen;
 use crate::local::images::Resolver;
@@ -71,6 +75,8 @@ pub struct Options {
     pub supervisor: PathBuf,
     /// What every container gets unless it says otherwise: `PATH`, perhaps `HOME`.
     pub base_env: BTreeMap<String, String>,
+    /// Whether containers are kept from this machine.
+    pub isolation: Isolation,
     /// How many Pods may run at a time.
     pub max_pods: usize,
 }
@@ -211,6 +217,7 @@ impl Desk {
         Some(Places {
             dir: options.pods.join(uid),
             logs,
+            lent: OnceLock::new(),
         })
     }
 

@@ -1,7 +1,7 @@
 //! From a path that a container names to the path on this machine.
 //!
-//! There is no mount namespace: the program is told other paths instead. Only whole arguments
-//! (and the value of `--flag=/path`) are rewritten, never text inside them.
+//! A container that is not confined is told other paths. Only whole arguments (and the value of
+//! `--flag=/path`) are rewritten, never text inside them.
 
 use std::path::Component;
 use std::path::Path;
@@ -35,6 +35,15 @@ impl Paths {
 
     /// The place of an absolute path; none when no place covers it.
     pub(super) fn path(&self, text: &str) -> Option<String> {
+        let (mut found, below) = self.within(text)?;
+        if !below.as_os_str().is_empty() {
+            found.push(below);
+        }
+        found.to_str().map(str::to_owned)
+    }
+
+    /// The place that covers an absolute path, and what is left of the path below it.
+    pub(super) fn within(&self, text: &str) -> Option<(PathBuf, PathBuf)> {
         let path = plain(text)?;
         let (inside, host) = self
             .places
@@ -42,12 +51,7 @@ impl Paths {
             .filter(|(inside, _)| path.starts_with(inside))
             .max_by_key(|(inside, _)| inside.components().count())?;
         let below = path.strip_prefix(inside).ok()?;
-        let found = if below.as_os_str().is_empty() {
-            host.clone()
-        } else {
-            host.join(below)
-        };
-        found.to_str().map(str::to_owned)
+        Some((host.clone(), below.to_owned()))
     }
 }
 

@@ -1,21 +1,36 @@
 //! From a container's spec to the process that stands for it. Pure but for making directories.
+//!
+//! A confined container finds its volumes at the paths that it names. Where containers cannot be confined,
+//! the paths in its command are rewritten instead.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use k8s_openapi::api::core::v1::Container;
 use k8s_openapi::api::core::v1::Pod;
 
+use super::Options;
 use super::env;
 use super::expand::expand;
+use super::isolation;
+use super::isolation::Confined;
+use super::isolation::Isolation;
+use super::isolation::Owner;
+use super::isolation::View;
 use super::launch::Launch;
+use super::launch::Limits;
+use super::launch::Place;
+use super::launch::Shows;
 use super::paths::Paths;
+use super::quantity;
 use super::sources::Sources;
 use super::volumes;
 use crate::local::images::Image;
+use crate::local::images::Lent;
 
 /// Where a container's last words go unless it names another place.
 const TERMINATION_LOG: &str = "/dev/termination-log";
@@ -51,11 +66,18 @@ pub(super) struct Places {
     pub(super) dir: PathBuf,
     /// The directory of its logs.
     pub(super) logs: PathBuf,
+    /// What it was lent of this machine.
+    pub(super) lent: OnceLock<Vec<Lent>>,
 }
 
 impl Places {
     pub(super) fn volumes(&self) -> PathBuf {
         self.dir.join("volumes")
+    }
+
+    /// What the Pod was lent lies here.
+    pub(super) fn loan(&self) -> PathBuf {
+        self.dir.join("lent")
     }
 
     /// Removes all of the Pod from this machine.
@@ -85,6 +107,10 @@ impl Places {
     fn scratch(&self, container: &str) -> PathBuf {
         self.container(container).join("work")
     }
+
+    fn temporary(&self, container: &str) -> PathBuf {
+        self.container(container).join("tmp")
+    }
 }
 
 /// Names become parts of paths: whoever let them in, they must not lead elsewhere.
@@ -103,48 +129,98 @@ pub(super) fn check_names(pod: &Pod) -> Result<(), volumes::Error> {
     Ok(())
 }
 
+/// What is known of a container besides its spec and what that refers to.
+pub(super) struct Setting<'a> {
+    pub(super) pod: &'a Pod,
+    pub(super) image: &'a Image,
+    pub(super) places: &'a Places,
+    pub(super) options: &'a Options,
+}
+
+/// One piece of a container's files: the path that it names, and what is there.
+struct Mount {
+    at: PathBuf,
+    host: PathBuf,
+    writable: bool,
+}
+
 /// All that is needed to start the container.
 pub(super) fn launch(
     container: &Container,
-    pod: &Pod,
     sources: &Sources,
-    image: &Image,
-    places: &Places,
-    base: &BTreeMap<String, String>,
+    setting: &Setting<'_>,
 ) -> Result<Launch, Waiting> {
-    let mut base = base.clone();
+    let Setting {
+        pod,
+        places,
+        options,
+        ..
+    } = *setting;
     let scratch = places.scratch(&container.name);
-    base.entry("HOME".to_owned())
-        .or_insert_with(|| scratch.display().to_string());
+    let mut base = options.base_env.clone();
+    let home = match options.isolation {
+        Isolation::Confined(_) => isolation::HOME.to_owned(),
+        Isolation::Open => scratch.display().to_string(),
+    };
+    base.entry("HOME".to_owned()).or_insert(home);
     let env = env::environment(container, pod, sources, &base)
         .map_err(|error| Waiting::config(error.to_string()))?;
-    let paths = paths(container, image, places)?;
-    let words = container
-        .command
-        .iter()
-        .flatten()
-        .chain(container.args.iter().flatten());
-    let mut words = words.map(|word| paths.argument(&expand(word, &env)));
-    let program = words.next().unwrap_or_default();
-    let args = words.collect();
-    let dir = working_dir(container, &paths, &scratch)
-        .and_then(|dir| prepare(container, places, &scratch).map(|()| dir))
-        .map_err(|error| Waiting::config(format!("cannot make a directory: {error}")))?;
+    let mounts = mounts(container, setting)?;
+    let mut paths = Paths::default();
+    for mount in &mounts {
+        paths.add(&mount.at, &mount.host);
+    }
+    let named = container.working_dir.as_deref().filter(|it| !it.is_empty());
+    let owner = Owner::of(&options.isolation);
+    let made = prepare(container, places, owner).and_then(|()| match named {
+        // One inside a volume is made, as a container engine does.
+        Some(named) => paths.within(named).map_or(Ok(()), |(top, below)| {
+            volumes::make_inside(&top, &below, owner)
+        }),
+        None => Ok(()),
+    });
+    made.map_err(|error| Waiting::config(format!("cannot make a directory: {error}")))?;
+    let words = container.command.iter().chain(&container.args).flatten();
+    let words = words.map(|word| expand(word, &env));
+    let (mut words, dir, sandbox): (Vec<_>, PathBuf, _) = match &options.isolation {
+        Isolation::Open => {
+            let dir = named.map(|it| paths.path(it).unwrap_or_else(|| it.to_owned()));
+            let words = words.map(|word| paths.argument(&word)).collect();
+            (words, dir.map_or(scratch, PathBuf::from), None)
+        }
+        Isolation::Confined(confined) => {
+            let dir = PathBuf::from(named.unwrap_or(isolation::HOME));
+            let path = env.get("PATH").map_or("", String::as_str);
+            let view = view(confined, path, &dir, &mounts, container, setting)
+                .map_err(|error| Waiting::config(format!("cannot show files: {error}")))?;
+            (words.collect(), dir, Some(view))
+        }
+    };
     Ok(Launch {
-        program,
-        args,
+        program: if words.is_empty() {
+            String::new()
+        } else {
+            words.remove(0)
+        },
+        args: words,
         env,
         dir,
         log: places.log(&container.name),
         log_limit: LOG_LIMIT,
+        limits: limits(container),
+        sandbox,
     })
 }
 
-fn paths(container: &Container, image: &Image, places: &Places) -> Result<Paths, Waiting> {
-    let mut paths = Paths::default();
-    for (inside, host) in &image.files {
-        paths.add(inside, host);
-    }
+/// What the container's spec and image put where: deeper paths after those that hold them.
+fn mounts(container: &Container, setting: &Setting<'_>) -> Result<Vec<Mount>, Waiting> {
+    let places = setting.places;
+    let image = setting.image.files.iter().map(|(inside, host)| Mount {
+        at: inside.into(),
+        host: host.clone(),
+        writable: false,
+    });
+    let mut mounts: Vec<_> = image.collect();
     for mount in container.volume_mounts.iter().flatten() {
         let mut host = places.volumes().join(&mount.name);
         if mount.sub_path_expr.is_some() {
@@ -158,41 +234,99 @@ fn paths(container: &Container, image: &Image, places: &Places) -> Result<Paths,
                 .ok_or_else(|| Waiting::config(format!("subPath \"{sub}\" leaves its volume")))?;
             host.push(below);
         }
-        paths.add(&mount.mount_path, host);
+        mounts.push(Mount {
+            at: mount.mount_path.clone().into(),
+            host,
+            writable: mount.read_only != Some(true)
+                && volumes::is_writable(setting.pod, &mount.name),
+        });
     }
     let end = container.termination_message_path.as_deref();
-    paths.add(
-        end.unwrap_or(TERMINATION_LOG),
-        places.termination_log(&container.name),
-    );
-    Ok(paths)
+    mounts.push(Mount {
+        at: end.unwrap_or(TERMINATION_LOG).into(),
+        host: places.termination_log(&container.name),
+        writable: true,
+    });
+    mounts.sort_by_key(|it| it.at.components().count());
+    Ok(mounts)
 }
 
-/// The directory to start in. One inside a volume is made, as a container engine does.
-fn working_dir(container: &Container, paths: &Paths, scratch: &Path) -> io::Result<PathBuf> {
-    let named = container.working_dir.as_deref().filter(|it| !it.is_empty());
-    let Some(named) = named else {
-        return Ok(scratch.to_owned());
-    };
-    match paths.path(named) {
-        Some(host) => {
-            fs::create_dir_all(&host)?;
-            Ok(host.into())
-        }
-        None => Ok(named.into()),
+/// All that a confined container sees of files.
+fn view(
+    confined: &Confined,
+    path: &str,
+    dir: &Path,
+    mounts: &[Mount],
+    container: &Container,
+    setting: &Setting<'_>,
+) -> io::Result<Vec<Place>> {
+    let Setting {
+        places, options, ..
+    } = *setting;
+    let state = options.pods.parent().unwrap_or(&options.pods);
+    let mut view = View::new(confined.home.as_deref(), &state.canonicalize()?);
+    let own = [
+        (isolation::HOME, places.scratch(&container.name)),
+        ("/tmp", places.temporary(&container.name)),
+        ("/var/tmp", places.temporary(&container.name)),
+    ];
+    for (at, host) in own {
+        let shows = Shows::Writable(host.canonicalize()?);
+        view.places.push(Place::new(at, shows));
+    }
+    view.programs(path);
+    view.users(&places.container(&container.name))?;
+    if !dir.exists() {
+        view.places.push(Place::new(dir, Shows::Nothing));
+    }
+    let lent = places.lent.get().into_iter().flatten();
+    let lent = lent.map(|it| Mount {
+        at: it.at.clone(),
+        host: it.path.clone(),
+        writable: it.writable,
+    });
+    let lent: Vec<_> = lent.collect();
+    for mount in lent.iter().chain(mounts) {
+        let host = mount.host.canonicalize()?;
+        let shows = if mount.writable {
+            Shows::Writable(host)
+        } else {
+            Shows::ReadOnly(host)
+        };
+        view.places.push(Place::new(&mount.at, shows));
+    }
+    Ok(view.places)
+}
+
+/// What the container's own limits mean for each of its processes.
+fn limits(container: &Container) -> Limits {
+    let limits = container
+        .resources
+        .as_ref()
+        .and_then(|it| it.limits.as_ref());
+    let limit = |name: &str| limits?.get(name).and_then(quantity::units);
+    Limits {
+        data: limit("memory"),
+        file: limit("ephemeral-storage"),
     }
 }
 
 /// Makes what the container finds there before it starts.
-fn prepare(container: &Container, places: &Places, scratch: &Path) -> io::Result<()> {
-    fs::create_dir_all(scratch)?;
+fn prepare(container: &Container, places: &Places, owner: Owner) -> io::Result<()> {
+    let name = &container.name;
+    for dir in [places.scratch(name), places.temporary(name)] {
+        fs::create_dir_all(&dir)?;
+        owner.take(&dir)?;
+    }
+    fs::set_permissions(places.temporary(name), fs::Permissions::from_mode(0o1777))?;
     fs::create_dir_all(&places.logs)?;
-    fs::File::create(places.termination_log(&container.name))?;
+    fs::File::create(places.termination_log(name))?;
+    owner.take(&places.termination_log(name))?;
     for mount in container.volume_mounts.iter().flatten() {
         if let Some(sub) = mount.sub_path.as_deref().and_then(volumes::below) {
-            let host = places.volumes().join(&mount.name).join(sub);
-            if !host.exists() {
-                fs::create_dir_all(host)?;
+            let volume = places.volumes().join(&mount.name);
+            if !volume.join(&sub).exists() {
+                volumes::make_inside(&volume, &sub, owner)?;
             }
         }
     }

@@ -101,6 +101,9 @@ pub(super) async fn look_after(
         // Nothing of it ever ran: the next node takes it up.
         return;
     }
+    if progress.is_some() && worker.progress.begun {
+        worker.give_back().await;
+    }
     if progress.is_some() && !worker.is_gone && worker.progress.phase().is_final() {
         let _ = worker.write().await;
     }

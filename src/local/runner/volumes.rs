@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Component;
 use std::path::Path;
 use std::path::PathBuf;
@@ -20,10 +21,13 @@ use k8s_openapi::api::core::v1::VolumeProjection;
 use thiserror::Error;
 
 use super::fields;
+use super::isolation::Owner;
 use super::sources::Sources;
 
 /// The mode of files that nobody gave another.
 const DEFAULT_MODE: i32 = 0o644;
+/// The mode of a file while it is written.
+const OWN_EYES: u32 = 0o600;
 
 /// Why a volume cannot be made. What is missing may appear, so it is tried again.
 #[derive(Debug, Error)]
@@ -58,16 +62,23 @@ struct Entry {
 type Files = BTreeMap<PathBuf, Entry>;
 
 /// Makes the directories of all volumes below `dir`.
-pub(super) fn make(dir: &Path, pod: &Pod, sources: &Sources) -> Result<(), Error> {
+pub(super) fn make(dir: &Path, pod: &Pod, sources: &Sources, owner: Owner) -> Result<(), Error> {
     let volumes = pod.spec.as_ref().and_then(|it| it.volumes.as_deref());
     for volume in volumes.unwrap_or_default() {
         let files = files(volume, pod, sources)?;
-        write(&dir.join(&volume.name), &files).map_err(|source| Error::Write {
+        write(&dir.join(&volume.name), &files, owner).map_err(|source| Error::Write {
             name: volume.name.clone(),
             source,
         })?;
     }
     Ok(())
+}
+
+/// Whether containers may write to the volume: those that hold copies of objects are read-only.
+pub(super) fn is_writable(pod: &Pod, name: &str) -> bool {
+    let volumes = pod.spec.as_ref().and_then(|it| it.volumes.as_deref());
+    let mut all = volumes.unwrap_or_default().iter();
+    all.any(|it| it.name == name && it.empty_dir.is_some())
 }
 
 /// Removes the volumes that hold copies of Secrets and the like, once nobody reads them.
@@ -232,33 +243,50 @@ pub(super) fn below(path: &str) -> Option<PathBuf> {
     (plain && path.components().next().is_some()).then(|| path.to_owned())
 }
 
-fn write(dir: &Path, files: &Files) -> io::Result<()> {
+fn write(dir: &Path, files: &Files, owner: Owner) -> io::Result<()> {
     fs::create_dir_all(dir)?;
+    owner.take(dir)?;
     for (path, entry) in files {
+        make_inside(dir, path.parent().unwrap_or(Path::new("")), owner)?;
         let path = dir.join(path);
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
-        }
         // A volume may be made again after it failed half-way.
         if let Err(error) = fs::remove_file(&path)
             && error.kind() != io::ErrorKind::NotFound
         {
             return Err(error);
         }
-        fs::OpenOptions::new()
+        let mut file = fs::OpenOptions::new()
             .write(true)
             .create_new(true)
-            .mode(entry.mode)
-            .open(&path)?
-            .write_all(&entry.content)?;
+            .mode(OWN_EYES)
+            .open(&path)?;
+        file.write_all(&entry.content)?;
+        // Whatever the mask of this process is.
+        file.set_permissions(fs::Permissions::from_mode(entry.mode))?;
+        owner.take(&path)?;
+    }
+    Ok(())
+}
+
+/// Makes a directory in a volume and those above it. A link that a container left there is not followed.
+pub(super) fn make_inside(volume: &Path, below: &Path, owner: Owner) -> io::Result<()> {
+    let mut at = volume.to_owned();
+    for part in below.components() {
+        at.push(part);
+        match fs::symlink_metadata(&at) {
+            Ok(found) if found.is_dir() => {}
+            Ok(_) => return Err(io::ErrorKind::NotADirectory.into()),
+            Err(_) => {
+                fs::create_dir(&at)?;
+                owner.take(&at)?;
+            }
+        }
     }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use serde_json::Value;
     use serde_json::json;
 
@@ -277,8 +305,8 @@ mod tests {
         let map = json!({"data": {"A": "map"}});
         sources.add_config_map("m", serde_json::from_value(map).unwrap());
         let dir = tempfile::tempdir().unwrap();
-        make(dir.path(), &pod, &sources).map_err(|error| error.to_string())?;
-        make(dir.path(), &pod, &sources).map_err(|error| error.to_string())?;
+        make(dir.path(), &pod, &sources, Owner::default()).map_err(|error| error.to_string())?;
+        make(dir.path(), &pod, &sources, Owner::default()).map_err(|error| error.to_string())?;
         let root = dir.path().join("v");
         let mut found = BTreeMap::new();
         collect(&root, &root, &mut found);

@@ -16,6 +16,8 @@ use crate::local::images::Image;
 
 /// Where our own image has the program.
 const AXON: &str = "/usr/local/bin/axon";
+/// Where it has the helper: a program of its own, or the same one, which goes by its name.
+const HELPER: &str = "/usr/local/bin/axon-helper";
 /// Where every agent image has its entrypoint.
 const ENTRYPOINT: &str = "/axon_entrypoint.sh";
 /// What an image that is a program of the user's begins with.
@@ -101,7 +103,18 @@ impl Table {
     /// What `image` stands for, or why it cannot be run and what to do.
     pub(super) fn resolve(&self, image: &str) -> Result<Image, String> {
         if image == self.images.helper {
-            return Ok(one_file(AXON, self.axon.clone()));
+            let beside = self.axon.with_file_name(axon_helper::NAME);
+            let helper = if beside.is_file() {
+                beside
+            } else {
+                self.axon.clone()
+            };
+            return Ok(Image {
+                files: BTreeMap::from([
+                    (AXON.to_owned(), self.axon.clone()),
+                    (HELPER.to_owned(), helper),
+                ]),
+            });
         }
         if let Some(program) = image.strip_prefix(LOCAL) {
             return Ok(one_file(ENTRYPOINT, self.local(program)?));

@@ -14,6 +14,7 @@ use kube::api::PostParams;
 use crate::cli::commands::dev::agents;
 use crate::cli::ui::Failure;
 use crate::local;
+use crate::local::runner::isolation::Isolation;
 use crate::model::Namespace;
 
 /// Starts the embedded cluster, with this machine as its node.
@@ -21,15 +22,17 @@ pub(super) async fn start(
     state: &Path,
     ephemeral: bool,
     table: agents::Table,
+    isolation: Isolation,
 ) -> Result<local::Cluster, Failure> {
     let failed = |why: String| Failure::plain(format!("cannot start the runner: {why}"));
-    let supervisor = std::env::current_exe().map_err(|error| failed(error.to_string()))?;
+    let supervisor = supervisor()?;
     let path = std::env::join_paths(path_folders()).map_err(|error| failed(error.to_string()))?;
     let path = path.to_string_lossy().into_owned();
     let node = local::Node {
         images: Arc::new(move |image| table.resolve(image)),
         supervisor,
         env: BTreeMap::from([("PATH".to_owned(), path)]),
+        isolation,
     };
     let options = local::Options {
         dir: state.to_path_buf(),
@@ -46,6 +49,12 @@ pub(super) async fn start(
             &error,
         )
     })
+}
+
+/// The executable that stands between the runner and its containers: this one.
+pub(super) fn supervisor() -> Result<PathBuf, Failure> {
+    std::env::current_exe()
+        .map_err(|error| Failure::new("cannot find the program that is running", &error))
 }
 
 /// What to say when the state can no longer be written.

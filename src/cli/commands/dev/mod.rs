@@ -3,6 +3,8 @@
 mod agents;
 mod board;
 mod embedded;
+mod isolation;
+mod lend;
 mod live;
 mod options;
 mod report;
@@ -13,6 +15,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -32,16 +35,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::Task;
 use crate::api::TaskSpawner;
+use crate::api::Workspace;
 use crate::cli::args::Global;
 use crate::cli::commands::dev::board::Board;
 use crate::cli::commands::dev::embedded::create_namespace;
 use crate::cli::commands::dev::embedded::path_folders;
 use crate::cli::commands::dev::embedded::start;
 use crate::cli::commands::dev::embedded::unwritable;
+use crate::cli::commands::dev::lend::Repositories;
 use crate::cli::commands::dev::live::Live;
 use crate::cli::commands::dev::secrets::Secrets;
 use crate::cli::exit::Exit;
-use crate::cli::source::Source;
 use crate::cli::ui;
 use crate::cli::ui::Failure;
 use crate::cluster;
@@ -50,6 +54,7 @@ use crate::controller::sync::Event;
 use crate::controller::sync::Look;
 use crate::controller::sync::Sync;
 use crate::controller::sync::Trigger;
+use crate::local::runner::isolation::Isolation;
 use crate::model::Kind;
 use crate::model::ObjectName;
 use crate::model::Plan;
@@ -70,19 +75,26 @@ const TICK: Duration = Duration::from_millis(500);
 pub async fn run(global: &Global, options: Options) -> Result<Exit, Failure> {
     let secrets = Secrets::read(&options.secrets)?;
     let source = options.source.open()?;
-    confine(&source, options.unconfined)?;
+    let repositories = Arc::new(Repositories::default());
+    let is_own = source::folder(&source).is_some();
+    let isolation = isolation::choose(is_own, &options, repositories.clone()).await?;
+    if !is_own {
+        // The user named it.
+        repositories.allow(&options.source.source);
+    }
     let state = source::state_dir(&source)?;
     let table = agents::Table::new(&state, source::folder(&source), path_folders())?;
     let controllers = controller::Options {
         images: table.images.clone(),
         allow_file_urls: true,
+        only_own_repositories: matches!(isolation, Isolation::Open) && !options.unconfined,
         local_addresses: true,
         deployment_name: "axon-dev".into(),
         github_api: options.github_api_url.clone(),
         once: options.once,
         ..controller::Options::default()
     };
-    let cluster = start(&state, options.ephemeral, table).await?;
+    let cluster = start(&state, options.ephemeral, table, isolation).await?;
     ui::note(format_args!(
         "kubeconfig: {}",
         cluster.kubeconfig().display()
@@ -91,6 +103,8 @@ pub async fn run(global: &Global, options: Options) -> Result<Exit, Failure> {
     let session = Session {
         client: cluster.client(),
         secrets,
+        repositories,
+        is_own,
         base: source.base.clone(),
         sync: source::sync_of(source, global, &options, &state, cluster.client())?,
         command: format!(
@@ -121,6 +135,10 @@ pub async fn run(global: &Global, options: Options) -> Result<Exit, Failure> {
 struct Session {
     client: Client,
     secrets: Secrets,
+    /// What agents are lent.
+    repositories: Arc<Repositories>,
+    /// Whether the source is a directory of the user's own.
+    is_own: bool,
     /// The directory that the source is, where it is one.
     base: Option<PathBuf>,
     sync: Sync,
@@ -260,11 +278,40 @@ impl Session {
         };
         let made = async {
             create_namespace(&self.client, &plan.namespace).await?;
+            if self.is_own {
+                self.allow_workspaces(plan).await;
+            }
             self.secrets.apply(&self.client, &plan.namespace).await
         };
         let failure = made.await.err()?;
         ui::error(&failure);
         Some(failure.exit)
+    }
+
+    /// Lets agents have the repositories of this machine that the user's own `axon.yaml` names.
+    async fn allow_workspaces(&self, plan: &Plan) {
+        let live: Api<Workspace> = Api::namespaced(self.client.clone(), plan.namespace.as_str());
+        let ours = plan
+            .steps
+            .iter()
+            .filter(|it| it.key.kind == Kind::Workspace);
+        for step in ours {
+            let repo = match &step.action {
+                Action::Create { manifest, .. }
+                | Action::Update { manifest, .. }
+                | Action::Replace { manifest, .. } => manifest.as_value()["spec"]["repo"]
+                    .as_str()
+                    .map(str::to_owned),
+                Action::Unchanged | Action::Keep => {
+                    let found = live.get_opt(step.key.name.as_str()).await;
+                    found.ok().flatten().map(|it| it.spec.repo)
+                }
+                Action::Delete { .. } | Action::AlreadyRan { .. } | Action::Blocked { .. } => None,
+            };
+            if let Some(repo) = repo {
+                self.repositories.allow(&repo);
+            }
+        }
     }
 
     async fn watch_tasks(&self, changed: &Notify) {
@@ -357,21 +404,6 @@ fn declared_tasks(plan: &Plan) -> BTreeSet<ObjectName> {
         .iter()
         .filter(|step| step.key.kind == Kind::Task && stays(&step.action));
     tasks.map(|step| step.key.name.clone()).collect()
-}
-
-/// What a git URL declares comes from elsewhere, and nothing here keeps it from the user's files.
-fn confine(source: &Source, unconfined: bool) -> Result<(), Failure> {
-    if source::folder(source).is_some() {
-        ui::warning("agents run as processes of yours: nothing keeps them from your files");
-        return Ok(());
-    }
-    if unconfined {
-        return Ok(());
-    }
-    Err(
-        Failure::plain("agents of a git URL would run without isolation")
-            .hint("look at what it declares, then accept it with --unconfined"),
-    )
 }
 
 /// Ctrl-C, or the SIGTERM of a service manager.

@@ -7,6 +7,10 @@ use crate::model::duration::GoDuration;
 
 /// Run everything on this machine: a cluster, the controllers and the agents
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub struct Options {
     #[command(flatten)]
     pub source: source::Options,
@@ -28,9 +32,12 @@ pub struct Options {
     /// Run up to so many Tasks again, where the guard would refuse
     #[arg(long, value_name = "COUNT")]
     pub allow_runs: Option<usize>,
-    /// Run what a git URL declares although nothing keeps it from this user's files
+    /// Run agents without isolation: they can read and change all that this user can
     #[arg(long)]
     pub unconfined: bool,
+    /// Refuse to run where agents cannot be isolated, even for a directory of the user's own
+    #[arg(long, conflicts_with = "unconfined")]
+    pub require_isolation: bool,
     /// Base URL of the GitHub API, in place of the one that a repository's host implies
     #[arg(long, value_name = "URL")]
     pub github_api_url: Option<String>,

@@ -1,11 +1,16 @@
 //! Fills the volumes of a Pod before its first container starts.
 
+use k8s_openapi::api::core::v1::Pod;
 use tokio::time::Instant;
 
 use super::RETRY_FIRST;
 use super::RETRY_LAST;
 use super::Worker;
+use crate::local::runner::isolation::Confined;
+use crate::local::runner::isolation::Isolation;
+use crate::local::runner::isolation::Owner;
 use crate::local::runner::plan;
+use crate::local::runner::plan::Places;
 use crate::local::runner::sources::Wanted;
 use crate::local::runner::volumes;
 
@@ -43,16 +48,60 @@ impl Worker {
         let namespace = self.pod.metadata.namespace.as_deref().unwrap_or_default();
         let sources = wanted.read(&self.node.client, namespace).await;
         let sources = sources.map_err(|_| "cannot read from the API server".to_owned())?;
-        let places = self.places.clone();
-        let pod = self.pod.clone();
+        let (places, pod) = (self.places.clone(), self.pod.clone());
+        let isolation = self.node.options.isolation.clone();
         let made = tokio::task::spawn_blocking(move || {
+            let owner = Owner::of(&isolation);
             plan::check_names(&pod)
-                .and_then(|()| volumes::make(&places.volumes(), &pod, &sources))
+                .and_then(|()| volumes::make(&places.volumes(), &pod, &sources, owner))
                 .map_err(|error| match std::error::Error::source(&error) {
                     Some(cause) => format!("{error}: {cause}"),
                     None => error.to_string(),
-                })
+                })?;
+            borrow(&isolation, &places, &pod)
         });
         made.await.unwrap_or_else(|error| Err(error.to_string()))
+    }
+}
+
+/// Takes what the Pod is lent of this machine.
+fn borrow(isolation: &Isolation, places: &Places, pod: &Pod) -> Result<(), String> {
+    let Isolation::Confined(Confined {
+        lender: Some(lender),
+        ..
+    }) = isolation
+    else {
+        return Ok(());
+    };
+    let lent = lender.lend(pod, &places.loan())?;
+    for it in lent.iter().filter(|it| it.writable) {
+        Owner::of(isolation)
+            .take_all(&it.path)
+            .map_err(|error| format!("cannot lend \"{}\": {error}", it.at.display()))?;
+    }
+    // A second try has the same.
+    let _ = places.lent.set(lent);
+    Ok(())
+}
+
+impl Worker {
+    /// Gives back what the Pod was lent, now that nothing of it runs.
+    pub(super) async fn give_back(&self) {
+        let Isolation::Confined(Confined {
+            lender: Some(lender),
+            ..
+        }) = self.node.options.isolation.clone()
+        else {
+            return;
+        };
+        let (places, pod) = (self.places.clone(), self.pod.clone());
+        let given = move || {
+            if places.loan().exists() {
+                lender.take_back(&pod, &places.loan());
+            }
+        };
+        if let Err(error) = tokio::task::spawn_blocking(given).await {
+            tracing::warn!(%error, "what a Pod was lent could not be taken back");
+        }
     }
 }

@@ -1,12 +1,18 @@
 //! The process between the runner and a container: sees to it that nothing of the container is
 //! left when its main process ended, or when the runner is gone, for whatever reason.
 //!
-//! It is the own executable, run with a hidden subcommand. It adopts every orphan of the container
-//! (as a "subreaper"), so a process cannot get away by leaving the group. The container itself is
-//! started through a second step of the same executable, which asks the kernel to be killed
-//! should the supervisor die. Single-purpose and without a runtime; prints nothing for people.
+//! It is the own executable, run with a hidden subcommand. A confined container has a PID namespace,
+//! whose first process is the container's own: the kernel ends all others with it, and it asks the
+//! kernel to be killed should the supervisor die. Without one, the supervisor adopts every orphan (as a
+//! "subreaper"), so a process cannot get away by leaving the group. Single-purpose and without a
+//! runtime; prints nothing for people.
 
+mod enter;
+mod identity;
+mod init;
 mod log;
+mod root;
+mod sandbox;
 mod tree;
 
 use std::ffi::OsString;
@@ -16,22 +22,22 @@ use std::io::BufReader;
 use std::io::Read;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::path::PathBuf;
 use std::process::Command;
 use std::process::Stdio;
 use std::thread;
 
 use nix::sys::prctl;
-use nix::sys::signal::Signal;
-use nix::unistd::AccessFlags;
 use nix::unistd::Pid;
+use serde::Deserialize;
+use serde::Serialize;
 
+use self::identity::Identity;
 use super::launch::LINE_LIMIT;
 use super::launch::Launch;
 use super::launch::Order;
 use super::launch::Report;
 
+pub(super) use identity::CONTAINER_USER;
 pub(super) use tree::kill_orphans;
 
 /// The word that makes the executable call [`main`] with what follows it.
@@ -40,18 +46,42 @@ pub const SUBCOMMAND: &str = "internal-supervise";
 /// This very executable, even when its file was replaced since.
 const OWN_EXECUTABLE: &str = "/proc/self/exe";
 
-/// The argument that asks for the second step.
-const EXEC: &str = "exec";
+/// The argument that asks for new namespaces and a first process in them.
+const ENTER: &str = "enter";
+/// The argument that asks to become the container; how follows it.
+const INIT: &str = "init";
+/// The argument that asks for nothing: what a trial container runs.
+pub(super) const NOTHING: &str = "nothing";
 
 /// The exit code of a container that could not be started.
 pub(super) const REFUSED: i32 = 128;
 
+/// What the processes on the way to a container say to the supervisor.
+#[derive(Serialize, Deserialize)]
+enum Step {
+    /// The namespaces are there, and this is their first process.
+    Entered {
+        pid: i32,
+    },
+    /// All that is left is to become the program; it waits for a line to do so.
+    Ready,
+    Refused {
+        reason: String,
+    },
+}
+
 /// Runs the supervisor; `args` are those after [`SUBCOMMAND`]. Gives the exit code of the process.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let mut args = args.into_iter();
-    match args.next() {
+    let word = args.next();
+    match word.as_ref().map(|it| it.to_str()) {
         None => u8::from(supervise().is_err()),
-        Some(word) if word == EXEC => become_container(args),
+        Some(Some(ENTER)) => enter::main(),
+        Some(Some(INIT)) => match args.next().and_then(|it| Identity::read(&it)) {
+            Some(identity) => init::main(identity),
+            None => 2,
+        },
+        Some(Some(NOTHING)) => 0,
         Some(_) => 2,
     }
 }
@@ -59,116 +89,95 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
 fn supervise() -> io::Result<()> {
     prctl::set_child_subreaper(true)?;
     let mut input = BufReader::new(io::stdin());
-    let launch: Launch = serde_json::from_str(&line(&mut input)?)?;
+    let text = line(&mut input)?;
+    let launch: Launch = serde_json::from_str(&text)?;
+    let (log, limit) = (launch.log, launch.log_limit);
+    let is_confined = launch.sandbox.is_some();
+    // The values of the environment are not needed here.
+    drop(launch.env);
     let (output, writer) = io::pipe()?;
-    let started = start(&launch, writer);
-    let pid = match started {
+    let pid = match start(&text, is_confined, writer) {
         Ok(pid) => pid,
-        Err(reason) => return tell(&Report::Refused { reason }),
+        Err(reason) => return tell(&mut io::stdout(), &Report::Refused { reason }),
     };
-    let log = launch.log.clone();
-    let limit = launch.log_limit;
+    drop(text);
     let copy = thread::spawn(move || log::copy(output, &log, limit));
-    // The values of the environment are not needed any more.
-    drop(launch);
-    thread::spawn(move || obey(input, pid));
-    tell(&Report::Started { pid: pid.as_raw() })?;
+    thread::spawn(move || obey(input, pid, is_confined));
+    tell(&mut io::stdout(), &Report::Started { pid: pid.as_raw() })?;
     let code = tree::wait_for(pid)?;
     tree::kill_all(pid);
     let _ = copy.join();
-    tell(&Report::Exited { code })
+    tell(&mut io::stdout(), &Report::Exited { code })
 }
 
-/// Starts the container's main process at the head of its own group.
-fn start(launch: &Launch, output: io::PipeWriter) -> Result<Pid, String> {
-    let program = find(&launch.program, launch.env.get("PATH"), &launch.dir)?;
-    let errors = output.try_clone().map_err(|error| error.to_string())?;
-    let child = Command::new(OWN_EXECUTABLE)
-        .arg(SUBCOMMAND)
-        .arg(EXEC)
-        .arg(Pid::this().to_string())
-        .arg(program)
-        .arg(&launch.program)
-        .args(&launch.args)
+/// Starts the container's main process, and returns when it has become the program.
+fn start(launch: &str, is_confined: bool, log: io::PipeWriter) -> Result<Pid, String> {
+    attempt(launch, is_confined, log)
+        .unwrap_or_else(|error| Err(format!("the container ended before it began: {error}")))
+}
+
+fn attempt(
+    launch: &str,
+    is_confined: bool,
+    log: io::PipeWriter,
+) -> io::Result<Result<Pid, String>> {
+    let (steps, teller) = io::pipe()?;
+    let mut steps = BufReader::new(steps);
+    let mut command = Command::new(OWN_EXECUTABLE);
+    command.arg(SUBCOMMAND);
+    if is_confined {
+        command.arg(ENTER);
+    } else {
+        command.args([INIT, Identity::Same.word()]).process_group(0);
+    }
+    let mut child = command
         .env_clear()
-        .envs(&launch.env)
-        .current_dir(&launch.dir)
-        .stdin(Stdio::null())
-        .stdout(output)
-        .stderr(errors)
-        .process_group(0)
-        .spawn()
-        .map_err(|error| {
-            let dir = launch.dir.display();
-            format!("cannot start \"{}\" in \"{dir}\": {error}", launch.program)
-        })?;
-    i32::try_from(child.id())
-        .map(Pid::from_raw)
-        .map_err(|error| error.to_string())
-}
-
-/// The second step: in the container's own process, becomes the program.
-fn become_container(mut args: impl Iterator<Item = OsString>) -> u8 {
-    let supervisor = args
-        .next()
-        .and_then(|it| it.to_str().and_then(|it| it.parse().ok()));
-    let (Some(supervisor), Some(program), Some(name)) = (supervisor, args.next(), args.next())
-    else {
-        return 2;
-    };
-    // Asked for first, looked at second: a supervisor that died in between is noticed.
-    let bound = prctl::set_pdeathsig(Signal::SIGKILL).is_ok();
-    if !bound || nix::unistd::getppid() != Pid::from_raw(supervisor) {
-        return 2;
-    }
-    let error = Command::new(&program).arg0(&name).args(args).exec();
-    // Standard error is the container's log.
-    let _ = writeln!(
-        io::stderr(),
-        "exec \"{}\": {error}",
-        Path::new(&name).display()
-    );
-    u8::try_from(REFUSED).unwrap_or(u8::MAX)
-}
-
-/// The file that a command names, by the rules of `exec` in a container.
-fn find(program: &str, path: Option<&String>, dir: &Path) -> Result<PathBuf, String> {
-    if program.is_empty() {
-        return Err("no command specified".to_owned());
-    }
-    if program.contains('/') {
-        let file = dir.join(program);
-        return usable(&file)
-            .map(|()| file)
-            .map_err(|error| format!("exec: \"{program}\": {error}"));
-    }
-    let mut refusal = "executable file not found in $PATH";
-    for folder in path.map_or("", String::as_str).split(':') {
-        let file = dir.join(folder).join(program);
-        match usable(&file) {
-            Ok(()) => return Ok(file),
-            Err(nix::Error::EACCES) => refusal = "permission denied",
-            Err(_) => {}
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(teller)
+        .stderr(log)
+        .spawn()?;
+    drop(command);
+    let mut line_in = child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
+    let mut pid = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
+    if is_confined {
+        match step(&mut steps)? {
+            Step::Entered { pid: first } => pid = Pid::from_raw(first),
+            Step::Refused { reason } => return Ok(Err(reason)),
+            Step::Ready => return Err(io::ErrorKind::InvalidData.into()),
         }
+        // Who made the namespaces is gone: their first process is a child of this one from here on.
+        child.wait()?;
     }
-    Err(format!("exec: \"{program}\": {refusal}"))
+    line_in.write_all(launch.as_bytes())?;
+    match step(&mut steps)? {
+        Step::Ready => {}
+        Step::Refused { reason } => return Ok(Err(reason)),
+        Step::Entered { .. } => return Err(io::ErrorKind::InvalidData.into()),
+    }
+    line_in.write_all(b"go\n")?;
+    // The pipe is closed by becoming the program.
+    match step(&mut steps) {
+        Ok(Step::Refused { reason }) => Ok(Err(reason)),
+        Ok(Step::Ready | Step::Entered { .. }) => Err(io::ErrorKind::InvalidData.into()),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Ok(pid)),
+        Err(error) => Err(error),
+    }
 }
 
-fn usable(file: &Path) -> Result<(), nix::Error> {
-    if file.is_dir() {
-        return Err(nix::Error::EACCES);
-    }
-    nix::unistd::access(file, AccessFlags::X_OK)
+fn step(steps: &mut impl BufRead) -> io::Result<Step> {
+    Ok(serde_json::from_str(&line(steps)?)?)
 }
 
 /// Obeys the runner until it is gone.
-fn obey(mut input: impl BufRead, pid: Pid) {
+fn obey(mut input: impl BufRead, pid: Pid, is_confined: bool) {
     loop {
         let order = line(&mut input)
             .ok()
             .and_then(|text| serde_json::from_str(&text).ok())
             .unwrap_or(Order::Kill);
         match order {
+            Order::Terminate if is_confined => tree::ask(pid),
             Order::Terminate => tree::terminate(pid),
             Order::Kill => {
                 tree::kill_now(pid);
@@ -189,10 +198,9 @@ fn line(input: &mut impl BufRead) -> io::Result<String> {
     Err(io::ErrorKind::UnexpectedEof.into())
 }
 
-fn tell(report: &Report) -> io::Result<()> {
-    let mut text = serde_json::to_string(report)?;
+fn tell(out: &mut impl Write, what: &impl Serialize) -> io::Result<()> {
+    let mut text = serde_json::to_string(what)?;
     text.push('\n');
-    let mut out = io::stdout();
     out.write_all(text.as_bytes())?;
     out.flush()
 }

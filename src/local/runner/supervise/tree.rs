@@ -35,6 +35,14 @@ pub(super) fn wait_for(main: Pid) -> io::Result<i32> {
     }
 }
 
+/// SIGTERM to the main process alone.
+pub(super) fn ask(main: Pid) {
+    // Once it is buried, its number may be a stranger's.
+    if descendants(Pid::this()).contains(&main) {
+        let _ = signal::kill(main, Signal::SIGTERM);
+    }
+}
+
 /// SIGTERM to the group.
 pub(super) fn terminate(group: Pid) {
     signal_group(group, Signal::SIGTERM);
