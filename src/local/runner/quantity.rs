@@ -31,7 +31,8 @@ pub(super) fn units(quantity: &Quantity) -> Option<u64> {
 fn factor(unit: &str) -> Option<(i128, i128)> {
     const SUFFIXES: [&str; 6] = ["k", "M", "G", "T", "P", "E"];
     let power = |unit: &str| SUFFIXES.iter().position(|it| *it == unit);
-    if let Some(exponent) = unit.strip_prefix(['e', 'E']).filter(|it| !it.is_empty()) {
+    let exponent = unit.strip_prefix(['e', 'E']);
+    if let Some(exponent) = exponent.filter(|it| !it.is_empty() && *it != "i") {
         let exponent: i32 = exponent.parse().ok()?;
         let size = 10_i128.checked_pow(exponent.unsigned_abs())?;
         return Some(if exponent < 0 { (1, size) } else { (size, 1) });
