@@ -56,12 +56,13 @@ e2e-agents:
 	  $$(printf ' --image %s' $$target/images/pause.tar $$target/images/axon.tar $$images) \
 	  cargo test --offline --test agents -- --test-threads 2
 
-# Times beside kubectl's, on a real server.
+# Times beside kubectl's, on a real server; what an idle controller costs, and how soon a push is applied.
 bench:
 	@scripts/need cargo git go
 	cluster=$$(tests/cluster/build); \
 	cargo build --profile ci --bin axon; \
-	"$$cluster" with benches/run target/ci/axon
+	"$$cluster" with benches/run target/ci/axon; \
+	"$$cluster" with benches/sync target/ci/axon
 
 # Many more mutated configurations than `make test` tries.
 fuzz:
