@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::api::labels;
 use crate::cli::args::Global;
+use crate::cli::commands::apply::answered_yes;
 use crate::cli::commands::named;
 use crate::cli::commands::plan::with_hint;
 use crate::cli::commands::sync::answer;
@@ -165,12 +166,7 @@ fn nothing(item: &Item, standing: &Standing) -> Failure {
 /// Asks on the terminal.
 async fn confirmed() -> Result<bool, Failure> {
     ui::note("Approve this plan? Only \"yes\" is taken as yes:");
-    let unreadable = |error: &dyn std::error::Error| Failure::new("cannot read the answer", error);
-    let answer = tokio::task::spawn_blocking(|| io::stdin().lines().next())
-        .await
-        .map_err(|error| unreadable(&error))?;
-    let answer = answer.transpose().map_err(|error| unreadable(&error))?;
-    Ok(answer.is_some_and(|line| line.trim() == "yes"))
+    answered_yes().await
 }
 
 #[cfg(test)]

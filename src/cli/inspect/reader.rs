@@ -9,6 +9,7 @@ use kube::Api;
 use kube::Client;
 use kube::api::DynamicObject;
 use kube::api::ListParams;
+use kube::runtime::watcher;
 use tokio::time::timeout;
 
 use super::item::Item;
@@ -193,6 +194,41 @@ fn is_partial(error: &Error) -> bool {
     }
 }
 
+/// What broke a watch, where no later attempt mends it. All else is tried again by the watch itself.
+pub(in crate::cli) fn broken(error: watcher::Error, kind: Kind) -> Result<(), Error> {
+    let cause = match error {
+        watcher::Error::InitialListFailed(cause)
+        | watcher::Error::WatchStartFailed(cause)
+        | watcher::Error::WatchFailed(cause) => classified(cause, kind, None),
+        watcher::Error::WatchError(status) => classified(kube::Error::Api(status), kind, None),
+        watcher::Error::NoResourceVersion => return Ok(()),
+    };
+    let is_final = match &cause {
+        Error::NotInstalled(_)
+        | Error::NoNamespace(_)
+        | Error::Unauthorized(_)
+        | Error::Forbidden(_)
+        | Error::Invalid(_)
+        | Error::Schema(_) => true,
+        Error::NotFound(_)
+        | Error::FieldConflict(_)
+        | Error::Moved(_)
+        | Error::StillThere(_)
+        | Error::TooMuch(_)
+        | Error::Expired
+        | Error::TooMany { .. }
+        | Error::Unreachable(_)
+        | Error::Timeout(_)
+        | Error::Garbled(_)
+        | Error::Server { .. } => false,
+    };
+    if is_final {
+        return Err(cause);
+    }
+    tracing::debug!(%cause, "the watch broke");
+    Ok(())
+}
+
 /// What the client library says, in our terms: by codes and reasons, never by words.
 pub(in crate::cli) fn classified(
     error: kube::Error,
@@ -227,5 +263,39 @@ pub(in crate::cli) fn classified(
         },
         (400..=499, _) => Error::Invalid(message),
         (code, _) => Error::Server { code, message },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a watch that is answered with this code ends.
+    fn ends(code: u16) -> bool {
+        let status = serde_json::from_value(serde_json::json!({"code": code})).unwrap();
+        let answers: [fn(kube::Error) -> watcher::Error; 3] = [
+            watcher::Error::InitialListFailed,
+            watcher::Error::WatchStartFailed,
+            watcher::Error::WatchFailed,
+        ];
+        let status: Box<kube::core::Status> = status;
+        let told = answers
+            .map(|it| broken(it(kube::Error::Api(status.clone())), Kind::Task).is_err())
+            .to_vec();
+        let within = broken(watcher::Error::WatchError(status), Kind::Task).is_err();
+        assert!(told.iter().all(|it| *it == within), "{code}: {told:?}");
+        within
+    }
+
+    #[test]
+    fn a_watch_ends_where_no_later_attempt_helps() {
+        // A token that has run out is one of them.
+        for code in [401, 403, 404, 422] {
+            assert!(ends(code), "{code}");
+        }
+        for code in [409, 410, 429, 500, 503] {
+            assert!(!ends(code), "{code}");
+        }
+        assert!(broken(watcher::Error::NoResourceVersion, Kind::Task).is_ok());
     }
 }

@@ -13,7 +13,7 @@ use crate::cli::commands::plan::with_hint;
 use crate::cli::inspect::Item;
 use crate::cli::inspect::Kind;
 use crate::cli::inspect::Reader;
-use crate::cli::inspect::reader::classified;
+use crate::cli::inspect::reader::broken;
 use crate::cli::ui::Failure;
 use crate::model::ObjectName;
 
@@ -73,20 +73,9 @@ impl Watched {
 
     /// What no later attempt mends is an error.
     fn broken(&self, error: watcher::Error) -> Result<(), Failure> {
-        let cause = match error {
-            watcher::Error::InitialListFailed(cause)
-            | watcher::Error::WatchStartFailed(cause)
-            | watcher::Error::WatchFailed(cause) => classified(cause, Kind::Task, None),
-            watcher::Error::WatchError(status) => {
-                classified(kube::Error::Api(status), Kind::Task, None)
-            }
-            watcher::Error::NoResourceVersion => return Ok(()),
-        };
-        if cause.refusal().is_some() {
+        broken(error, Kind::Task).map_err(|cause| {
             let tried = format!("cannot watch Task \"{}\"", self.name);
-            return Err(with_hint(Failure::new(tried, &cause), &cause));
-        }
-        tracing::debug!(%cause, "the watch broke");
-        Ok(())
+            with_hint(Failure::new(tried, &cause), &cause)
+        })
     }
 }

@@ -14,7 +14,7 @@ use crate::cli::exit::Exit;
 use crate::cli::inspect::Item;
 use crate::cli::inspect::Reader;
 use crate::cli::inspect::age;
-use crate::cli::inspect::reader::classified;
+use crate::cli::inspect::reader::broken;
 use crate::cli::output::Audience;
 use crate::cli::table::Cell;
 use crate::cli::ui;
@@ -129,25 +129,8 @@ impl Shown {
 
 /// A watch that breaks is begun anew; one that is refused never will be granted.
 fn refused(query: &Query, error: watcher::Error) -> Result<(), Failure> {
-    let cause = match error {
-        watcher::Error::InitialListFailed(cause)
-        | watcher::Error::WatchStartFailed(cause)
-        | watcher::Error::WatchFailed(cause) => classified(cause, query.kind, None),
-        watcher::Error::WatchError(status) => {
-            classified(kube::Error::Api(status), query.kind, None)
-        }
-        watcher::Error::NoResourceVersion => return Ok(()),
-    };
-    let is_final = matches!(
-        cause,
-        crate::cluster::Error::NotInstalled(_)
-            | crate::cluster::Error::NoNamespace(_)
-            | crate::cluster::Error::Unauthorized(_)
-    );
-    if is_final || cause.refusal().is_some() {
+    broken(error, query.kind).map_err(|cause| {
         let tried = format!("cannot watch {} in {}", query.kind.plural(), query.place());
-        return Err(with_hint(Failure::new(tried, &cause), &cause));
-    }
-    tracing::debug!(%cause, "the watch broke");
-    Ok(())
+        with_hint(Failure::new(tried, &cause), &cause)
+    })
 }

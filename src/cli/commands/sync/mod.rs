@@ -25,7 +25,7 @@ use crate::cli::inspect::Kind;
 use crate::cli::inspect::Reader;
 use crate::cli::inspect::Reference;
 use crate::cli::inspect::age;
-use crate::cli::inspect::reader::classified;
+use crate::cli::inspect::reader::broken;
 use crate::cli::screen;
 use crate::cli::ui;
 use crate::cli::ui::Failure;
@@ -164,23 +164,10 @@ impl Progress {
 
 /// A watch that breaks is begun anew; one that is refused never will be granted.
 fn refused(error: watcher::Error, name: &ObjectName) -> Result<(), Failure> {
-    let cause = match error {
-        watcher::Error::InitialListFailed(cause)
-        | watcher::Error::WatchStartFailed(cause)
-        | watcher::Error::WatchFailed(cause) => classified(cause, Kind::RepoSync, None),
-        watcher::Error::WatchError(status) => {
-            classified(kube::Error::Api(status), Kind::RepoSync, None)
-        }
-        watcher::Error::NoResourceVersion => return Ok(()),
-    };
-    if cause.refusal().is_some() {
+    broken(error, Kind::RepoSync).map_err(|cause| {
         let tried = format!("cannot watch RepoSync \"{name}\"");
-        return Err(
-            with_hint(Failure::new(tried, &cause), &cause).hint("ask without waiting: --no-wait")
-        );
-    }
-    tracing::debug!(%cause, "the watch broke");
-    Ok(())
+        with_hint(Failure::new(tried, &cause), &cause).hint("ask without waiting: --no-wait")
+    })
 }
 
 fn too_long(before: &Item, limit: GoDuration) -> Failure {
