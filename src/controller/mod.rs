@@ -6,6 +6,7 @@
 
 mod clock;
 mod commit_status;
+mod conflicts;
 mod events;
 mod github_api;
 pub mod http;

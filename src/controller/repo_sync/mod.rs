@@ -59,6 +59,7 @@ use self::rivals::Rivals;
 use self::view::View;
 use super::clock;
 use super::commit_status::CommitStatuses;
+use super::conflicts::Conflicts;
 use super::options::Options;
 use super::repositories::Repositories;
 use crate::api::RepoSync;
@@ -83,6 +84,7 @@ pub(super) async fn run(client: Client, options: &Options, stop: CancellationTok
         view: View::default(),
         claims: Claims::default(),
         memories: Memories::default(),
+        conflicts: Conflicts::default(),
         rivals: Rivals::new(store.clone()),
         commit_statuses: CommitStatuses::new(client, options.github_api.clone(), stop.clone()),
         wake,
@@ -95,8 +97,9 @@ pub(super) async fn run(client: Client, options: &Options, stop: CancellationTok
         .graceful_shutdown_on(async move { done.cancelled().await })
         .run(reconcile::reconcile, retry, Arc::clone(&context))
         .for_each(move |result| {
-            if let Err(error) = result {
-                log(&error);
+            match result {
+                Ok((name, _)) => cleaned.conflicts.over(&name),
+                Err(error) => log(&error),
             }
             clean(&cleaned);
             std::future::ready(())
@@ -129,6 +132,7 @@ async fn follow(context: &Context, options: &Options) {
 /// Forgets RepoSyncs that are gone. Their ids are free: the others look again.
 fn clean(context: &Context) {
     context.memories.retain(|name| context.rivals.has(name));
+    context.conflicts.retain(|name| context.rivals.has(name));
     for gone in context.claims.retain(|name| context.rivals.has(name)) {
         for sibling in context.claims.touch_siblings(&gone, clock::now()) {
             // Never waits: who takes calls waits for this.
@@ -144,8 +148,9 @@ fn each(calls: mpsc::Receiver<Name>) -> impl Stream<Item = Name> {
     })
 }
 
-fn retry(_: Arc<DeserializeGuard<RepoSync>>, error: &Error, _: Arc<Context>) -> Action {
-    Action::requeue(error.pause())
+#[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
+fn retry(sync: Arc<DeserializeGuard<RepoSync>>, error: &Error, context: Arc<Context>) -> Action {
+    Action::requeue(error.pause(Name::from_obj(&*sync), &context.conflicts))
 }
 
 fn log(error: &controller::Error<Error, watcher::Error>) {

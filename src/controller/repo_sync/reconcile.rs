@@ -50,6 +50,7 @@ use crate::api::repo_sync::DeletionPolicy;
 use crate::controller::Options;
 use crate::controller::clock;
 use crate::controller::commit_status::CommitStatuses;
+use crate::controller::conflicts::Conflicts;
 use crate::controller::events;
 use crate::controller::events::Level;
 use crate::controller::events::Notice;
@@ -58,8 +59,6 @@ use crate::model::SyncId;
 
 /// An answer of the repository that is as young as this serves all polls of one moment.
 const MOMENT: Duration = Duration::from_secs(1);
-/// How soon to look again where somebody else wrote first.
-const CONFLICT: Duration = Duration::from_millis(50);
 /// How soon to try again to write a status or a finalizer, or to delete objects.
 const WRITE_RETRY: Duration = Duration::from_secs(5);
 
@@ -71,6 +70,7 @@ pub(super) struct Context {
     pub(super) view: View,
     pub(super) claims: Claims,
     pub(super) memories: Memories,
+    pub(super) conflicts: Conflicts<Name>,
     pub(super) rivals: Rivals,
     pub(super) commit_statuses: Arc<CommitStatuses>,
     /// Wakes RepoSyncs by name.
@@ -89,11 +89,11 @@ pub(super) enum Error {
 }
 
 impl Error {
-    /// How soon to try again.
-    pub(super) fn pause(&self) -> Duration {
+    /// How soon to try again to write about `sync`.
+    pub(super) fn pause(&self, sync: Name, conflicts: &Conflicts<Name>) -> Duration {
         let (Self::Status(cause) | Self::Finalizer(cause)) = self;
         match cause {
-            kube::Error::Api(status) if status.is_conflict() => CONFLICT,
+            kube::Error::Api(status) if status.is_conflict() => conflicts.again(sync),
             _ => WRITE_RETRY,
         }
     }

@@ -10,25 +10,27 @@ use kube::core::DeserializeGuard;
 use kube::runtime::reflector::ObjectRef;
 
 use crate::api::Task;
+use crate::controller::conflicts::Conflicts;
 
 /// After the first failure, and at most.
 const FIRST: Duration = Duration::from_millis(500);
 const LAST: Duration = Duration::from_mins(1);
-/// After a write that somebody else's write came before.
-const CONFLICT: Duration = Duration::from_millis(50);
 
 /// A Task as the controller's store knows it.
 type Key = ObjectRef<DeserializeGuard<Task>>;
 
 /// Failures in a row. Tasks without failures are not held.
 #[derive(Debug, Default)]
-pub(super) struct Backoff(Mutex<HashMap<Key, u32>>);
+pub(super) struct Backoff {
+    failures: Mutex<HashMap<Key, u32>>,
+    conflicts: Conflicts<Key>,
+}
 
 impl Backoff {
     /// How long to wait, now that reconciling `task` failed once more.
     pub(super) fn failed(&self, task: Key, is_conflict: bool) -> Duration {
         if is_conflict {
-            return CONFLICT;
+            return self.conflicts.again(task);
         }
         let mut failures = self.lock();
         let count = failures.entry(task).or_insert(0);
@@ -40,16 +42,18 @@ impl Backoff {
     /// Forgets the failures of `task`.
     pub(super) fn succeeded(&self, task: &Key) {
         self.lock().remove(task);
+        self.conflicts.over(task);
     }
 
     /// Forgets the failures of Tasks that are gone.
     pub(super) fn retain(&self, exists: impl Fn(&Key) -> bool) {
         self.lock().retain(|task, _| exists(task));
+        self.conflicts.retain(exists);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, u32>> {
         // A count is whole at any moment, whoever panicked.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -66,8 +70,14 @@ mod tests {
             .collect();
         assert_eq!(waits[..3], [FIRST, FIRST * 2, FIRST * 4]);
         assert_eq!(waits[39], LAST);
-        assert_eq!(backoff.failed(task.clone(), true), CONFLICT);
+        // Who else writes is done at once, as a rule.
+        let (first, second) = (
+            backoff.failed(task.clone(), true),
+            backoff.failed(task.clone(), true),
+        );
+        assert!(first < FIRST && second > first, "{first:?} {second:?}");
         backoff.succeeded(&task);
+        assert_eq!(backoff.failed(task.clone(), true), first);
         assert_eq!(backoff.failed(task, false), FIRST);
     }
 

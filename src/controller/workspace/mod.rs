@@ -29,6 +29,7 @@ use kube::runtime::controller;
 use kube::runtime::controller::Action;
 use kube::runtime::predicates;
 use kube::runtime::reflector;
+use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +38,7 @@ use self::memory::Memories;
 use self::reconcile::Context;
 use self::reconcile::Error;
 use self::uses::Uses;
+use super::conflicts::Conflicts;
 use super::options::Options;
 use super::repositories::Repositories;
 use crate::api::Task;
@@ -79,6 +81,7 @@ pub(super) async fn run(client: Client, options: &Options, stop: CancellationTok
         repositories: Repositories::default(),
         recent: Recent::default(),
         memories: Memories::default(),
+        conflicts: Conflicts::default(),
         uses: Arc::clone(&uses),
     });
     let (cleaned, known) = (Arc::clone(&context), store.clone());
@@ -89,16 +92,20 @@ pub(super) async fn run(client: Client, options: &Options, stop: CancellationTok
         .run(reconcile::reconcile, retry, context)
         .for_each(|result| {
             cleaned.memories.retain(|name| known.get(name).is_some());
-            if let Err(error) = result {
-                log(&error);
+            cleaned.conflicts.retain(|name| known.get(name).is_some());
+            match result {
+                Ok((name, _)) => cleaned.conflicts.over(&name),
+                Err(error) => log(&error),
             }
             std::future::ready(())
         })
         .await;
 }
 
-fn retry(_: Arc<Watched>, error: &Error, _: Arc<Context>) -> Action {
-    Action::requeue(error.pause())
+#[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
+fn retry(workspace: Arc<Watched>, error: &Error, context: Arc<Context>) -> Action {
+    let name = ObjectRef::from_obj(&*workspace);
+    Action::requeue(error.pause(name, &context.conflicts))
 }
 
 fn log(error: &controller::Error<Error, watcher::Error>) {

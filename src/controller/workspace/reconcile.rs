@@ -19,6 +19,7 @@ use super::look::Recent;
 use super::look::Seen;
 use super::memory::Memories;
 use super::memory::Memory;
+use super::memory::Name;
 use super::memory::Token;
 use super::reason::Trouble;
 use super::status;
@@ -26,13 +27,13 @@ use super::uses::Uses;
 use crate::api::Workspace;
 use crate::controller::Options;
 use crate::controller::clock;
+use crate::controller::conflicts::Conflicts;
 use crate::controller::events;
 use crate::controller::repositories::Repositories;
 
 /// How soon to try again to write a status. Somebody who wrote first is told of by the watch, as a
 /// rule sooner.
 const WRITE_RETRY: Duration = Duration::from_secs(5);
-const CONFLICT: Duration = Duration::from_millis(200);
 
 /// What reconciling a Workspace needs.
 pub(super) struct Context {
@@ -41,6 +42,7 @@ pub(super) struct Context {
     pub(super) repositories: Repositories,
     pub(super) recent: Recent,
     pub(super) memories: Memories,
+    pub(super) conflicts: Conflicts<Name>,
     pub(super) uses: Arc<Uses>,
 }
 
@@ -50,9 +52,10 @@ pub(super) struct Context {
 pub(super) struct Error(#[source] kube::Error);
 
 impl Error {
-    pub(super) fn pause(&self) -> Duration {
+    /// How soon to try again to write about `workspace`.
+    pub(super) fn pause(&self, workspace: Name, conflicts: &Conflicts<Name>) -> Duration {
         match &self.0 {
-            kube::Error::Api(status) if status.is_conflict() => CONFLICT,
+            kube::Error::Api(status) if status.is_conflict() => conflicts.again(workspace),
             _ => WRITE_RETRY,
         }
     }
