@@ -1,6 +1,8 @@
-//! Lets the records of runs go whose Tasks' names left the configuration long ago. Plans, which know what
-//! is in git, mark such records and have no clock; here is a clock, and no knowledge of git.
+//! Lets the records of runs go whose Tasks' names left the configuration long ago, or whose TaskSpawner was
+//! deleted long ago. Plans, which know what is in git, mark the former and have no clock; here is a
+//! clock, and no knowledge of git. The latter are marked here.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -21,7 +23,9 @@ use tokio_util::sync::CancellationToken;
 use super::FIELD_MANAGER;
 use super::clock;
 use super::options::Options;
+use crate::api::TaskSpawner;
 use crate::api::labels;
+use crate::model::names::cut;
 
 /// How long a record stays after its mark was seen: a name that is put back within a month does not
 /// run again.
@@ -35,6 +39,10 @@ const PAUSE: Duration = Duration::from_hours(1);
 pub(super) async fn run(client: Client, options: &Options, stop: CancellationToken) {
     let everywhere: Api<ConfigMap> = options.scope(&client);
     loop {
+        let spawners: Api<TaskSpawner> = options.scope(&client);
+        if let Err(error) = mark(&client, &spawners, &everywhere).await {
+            tracing::warn!(%error, "cannot look for the records of deleted TaskSpawners");
+        }
         if let Err(error) = sweep(&client, &everywhere, clock::now()).await {
             tracing::warn!(%error, "cannot look through the records of runs");
         }
@@ -42,6 +50,88 @@ pub(super) async fn run(client: Client, options: &Options, stop: CancellationTok
             () = stop.cancelled() => return,
             () = tokio::time::sleep(PAUSE) => {}
         }
+    }
+}
+
+/// Marks the records of spawners that are gone, and takes the mark from those whose spawner came back.
+async fn mark(
+    client: &Client,
+    spawners: &Api<TaskSpawner>,
+    everywhere: &Api<ConfigMap>,
+) -> Result<(), kube::Error> {
+    let spawned = format!(
+        "{}={},{}",
+        labels::RECORD,
+        labels::RECORD_RUN,
+        labels::TASK_SPAWNER
+    );
+    let mut page = ListParams::default().labels(&spawned).limit(PAGE);
+    loop {
+        let records = everywhere.list_metadata(&page).await?;
+        // After the records: a spawner that is not there has made none of them since.
+        let spawners = names(spawners).await?;
+        for record in &records {
+            let Some(left) = new_mark(record, &spawners) else {
+                continue;
+            };
+            if let Err(error) = write_mark(client, record, left).await {
+                let (namespace, name) = (record.namespace(), record.name_any());
+                tracing::warn!(%error, namespace, name, "cannot mark the record of a run");
+            }
+        }
+        match records.metadata.continue_.filter(|it| !it.is_empty()) {
+            Some(next) => page = page.continue_token(&next),
+            None => return Ok(()),
+        }
+    }
+}
+
+/// The spawners that there are: their namespaces, and their names as labels hold them.
+async fn names(spawners: &Api<TaskSpawner>) -> Result<HashSet<(String, String)>, kube::Error> {
+    let listed = spawners.list_metadata(&ListParams::default()).await?;
+    let names = listed.iter().map(|it| {
+        let namespace = it.namespace().unwrap_or_default();
+        (namespace, cut(&it.name_any()))
+    });
+    Ok(names.collect())
+}
+
+/// Whether the record of a spawner is to be marked (true) or no longer so; nothing if it is as it should be.
+fn new_mark(
+    record: &PartialObjectMeta<ConfigMap>,
+    spawners: &HashSet<(String, String)>,
+) -> Option<bool> {
+    let spawner = record.labels().get(labels::TASK_SPAWNER)?;
+    let namespace = record.namespace().unwrap_or_default();
+    let is_gone = !spawners.contains(&(namespace, spawner.clone()));
+    let is_marked = record.labels().contains_key(labels::LEFT);
+    (is_gone != is_marked).then_some(is_gone)
+}
+
+async fn write_mark(
+    client: &Client,
+    record: &PartialObjectMeta<ConfigMap>,
+    left: bool,
+) -> Result<(), kube::Error> {
+    let namespace = record.namespace().unwrap_or_default();
+    let records: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);
+    let mut metadata = json!({
+        "resourceVersion": record.resource_version(),
+        "labels": {labels::LEFT: left.then_some(labels::LEFT_TRUE)},
+    });
+    if !left {
+        metadata["annotations"] = json!({labels::FORGET_AFTER: null});
+    }
+    let patch = Patch::Merge(json!({"metadata": metadata}));
+    let parameters = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    let name = record.name_any();
+    match records.patch_metadata(&name, &parameters, &patch).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_conflict() || status.is_not_found() => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -150,6 +240,34 @@ async fn forget(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn records_of_deleted_spawners_are_marked_and_of_new_ones_not() {
+        let record = |namespace: &str, labels: serde_json::Value| {
+            let metadata = json!({"name": "r", "namespace": namespace, "labels": labels});
+            serde_json::from_value(json!({"metadata": metadata})).unwrap()
+        };
+        let long = "x".repeat(200);
+        let names = [("n", "triage"), ("n", &cut(&long))];
+        let spawners = names.map(|(a, b)| (a.to_owned(), b.to_owned())).into();
+        let check = |namespace: &str, spawner: &str, is_marked: bool, expected: Option<bool>| {
+            let mut labels = json!({labels::TASK_SPAWNER: spawner});
+            if is_marked {
+                labels[labels::LEFT] = json!("true");
+            }
+            let found = new_mark(&record(namespace, labels), &spawners);
+            assert_eq!(found, expected, "{namespace}/{spawner} {is_marked}");
+        };
+        check("n", "triage", false, None);
+        check("n", "triage", true, Some(false));
+        check("n", &cut(&long), false, None);
+        check("n", "gone", false, Some(true));
+        check("n", "gone", true, None);
+        check("other", "triage", false, Some(true));
+        // What a sync declared is for its plans to mark.
+        let of_sync = record("n", json!({labels::SYNC: "s"}));
+        assert_eq!(new_mark(&of_sync, &spawners), None);
+    }
 
     #[test]
     fn a_marked_record_has_thirty_days() {
