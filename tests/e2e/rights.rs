@@ -14,13 +14,15 @@ use crate::node::SYSTEM;
 type Right = String;
 
 /// Rights that are seldom used.
-const SELDOM: [&str; 4] = [
+const SELDOM: [&str; 5] = [
     // Asked for by the admission plugin OwnerReferencesPermissionEnforcement alone.
     "update tasks.axon.io/finalizers",
     // A record goes when its work item is to run anew, or long after its name left git.
     "delete configmaps",
     // A Task is cancelled between the making of its Job and the release of it.
     "delete jobs.batch",
+    // A Job has had no Pod for seconds: the cluster refuses the Pod, or is slow.
+    "list events",
     // Where the cache does not have the Job that a record speaks of.
     "get jobs.batch",
 ];

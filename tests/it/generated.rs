@@ -1,5 +1,6 @@
 //! Generated files are fresh, and the examples fit what is generated.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
@@ -70,6 +71,60 @@ fn installation_is_fresh() {
     let controller = fs::read_to_string(root().join("deploy/controller.yaml.in")).unwrap();
     whole += &controller.replace("@IMAGE@", &Images::default().helper);
     check("deploy/axon.yaml", &whole);
+}
+
+/// `VERB RESOURCE in NAMESPACE`, as the table of docs/install.md tells them.
+fn told_rights() -> BTreeSet<String> {
+    let text = fs::read_to_string(root().join("docs/install.md")).unwrap();
+    let rows = text.lines().filter(|line| line.starts_with("| "));
+    let mut rights = BTreeSet::new();
+    for row in rows {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let [_, namespace, resources, verbs, _, _] = cells[..] else {
+            continue;
+        };
+        if namespace == "namespace" {
+            continue;
+        }
+        for resource in resources.split(' ') {
+            for verb in verbs.split(' ') {
+                let row = format!("{verb} {resource} in {namespace}");
+                rights.insert(row.replace('`', ""));
+            }
+        }
+    }
+    rights
+}
+
+/// The same, as deploy/axon.yaml grants them to the controllers.
+fn granted_rights() -> BTreeSet<String> {
+    let text = fs::read_to_string(root().join("deploy/axon.yaml")).unwrap();
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+    let is_theirs = |it: &&Value| {
+        let kind = it["kind"].as_str().unwrap_or_default();
+        let name = it["metadata"]["name"].as_str().unwrap_or_default();
+        ["ClusterRole", "Role"].contains(&kind) && name.starts_with("axon-controller")
+    };
+    let words = |value: &Value| serde_json::from_value::<Vec<String>>(value.clone()).unwrap();
+    let mut rights = BTreeSet::new();
+    for role in documents.iter().filter(is_theirs) {
+        let namespace = role["metadata"]["namespace"].as_str().unwrap_or("all");
+        for rule in role["rules"].as_array().unwrap() {
+            for resource in words(&rule["resources"]) {
+                let verbs = words(&rule["verbs"]).into_iter();
+                rights.extend(verbs.map(|verb| format!("{verb} {resource} in {namespace}")));
+            }
+        }
+    }
+    rights
+}
+
+#[test]
+fn the_rights_are_those_that_are_told() {
+    let (told, granted) = (told_rights(), granted_rights());
+    assert!(granted.len() > 40, "{granted:?}");
+    let differ: Vec<_> = told.symmetric_difference(&granted).collect();
+    assert!(differ.is_empty(), "docs/install.md differs: {differ:?}");
 }
 
 /// All YAML files under `examples/`.

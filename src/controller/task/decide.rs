@@ -31,6 +31,7 @@ use super::stage::Before;
 use super::stage::Stage;
 use super::stage::job_name;
 use super::stage::stage;
+use super::status;
 use super::stop;
 use super::stop::Stop;
 use crate::api::Task;
@@ -38,6 +39,8 @@ use crate::api::labels;
 use crate::controller::Options;
 use crate::model;
 use crate::model::problem::Severity;
+use crate::model::sensitive;
+use crate::model::sensitive::Known;
 
 /// How soon to look again for what has no watch: at least, and at most.
 const RECHECK_MIN: Duration = Duration::from_secs(2);
@@ -65,6 +68,8 @@ pub(super) enum Sight<'a> {
     Begun {
         job: Option<&'a Job>,
         pod: Option<&'a Pod>,
+        /// Why the Job has no Pod, as its Job controller said.
+        refusal: Option<&'a str>,
     },
 }
 
@@ -113,7 +118,7 @@ pub(super) fn decide(task: &Task, sight: &Sight, options: &Options, now: Timesta
         Stage::Finished => finished(task, sight, now),
         Stage::Before(at) => not_begun(task, at, sight, options, now),
         Stage::Begun(_) => match sight {
-            Sight::Begun { job, pod } => begun(task, *job, *pod, now),
+            Sight::Begun { job, pod, refusal } => begun(task, *job, *pod, *refusal, now),
             // Not looked at, and yet not at its end: look again.
             Sight::Unneeded
             | Sight::Finished { .. }
@@ -138,7 +143,7 @@ fn finished(task: &Task, sight: &Sight, now: Timestamp) -> Step {
 /// The next step of a Task whose next attempt has not begun, as far as it knows.
 fn not_begun(task: &Task, at: Before, sight: &Sight, options: &Options, now: Timestamp) -> Step {
     match sight {
-        Sight::Begun { job, pod } => begun(task, *job, *pod, now),
+        Sight::Begun { job, pod, refusal } => begun(task, *job, *pod, *refusal, now),
         Sight::Made { job } if task.spec.cancelled => drop_job(job),
         Sight::Made { job } => Step::Adopt {
             attempt: at.attempt,
@@ -257,17 +262,17 @@ fn image(task: &Task, options: &Options) -> Result<String, String> {
     })
 }
 
-fn begun(task: &Task, job: Option<&Job>, pod: Option<&Pod>, now: Timestamp) -> Step {
+fn begun(
+    task: &Task,
+    job: Option<&Job>,
+    pod: Option<&Pod>,
+    refusal: Option<&str>,
+    now: Timestamp,
+) -> Step {
     let job = job.filter(|it| ownership(it, task) == Ownership::Ours && is_as_made(it, task));
     let pod = pod.filter(|it| belongs(it, task, job));
     match (job, pod) {
-        (_, Some(pod)) => match outcome::of_pod(pod, task.spec.agent.as_str(), now) {
-            Told::Settling(until_then) => match stop::with_pod(task, job, pod) {
-                Some(stop) => Step::Stop(stop),
-                None => Step::Return(until(until_then, now)),
-            },
-            Told::News(news) => told(task, job, pod, *news, now),
-        },
+        (_, Some(pod)) => of_pod(task, job, pod, now),
         (Some(job), None) if is_held_back(job) => {
             if task.spec.cancelled {
                 drop_job(job)
@@ -277,24 +282,58 @@ fn begun(task: &Task, job: Option<&Job>, pod: Option<&Pod>, now: Timestamp) -> S
                 }
             }
         }
-        (Some(job), None) => match outcome::of_job(job) {
-            News {
-                what: What::Ended(ending),
-                ..
-            } => conclude(task, Some(job), None, ending, now),
-            news => match stop::without_pod(task, job) {
-                Some(stop) => Step::Stop(stop),
-                None => report(news),
-            },
-        },
+        (Some(job), None) => without_pod(task, job, refusal, now),
         (None, None) => {
             let message = format!(
                 "Job \"{}\" is gone, and how it ended with it",
                 job_name(task)
             );
-            conclude(task, None, None, Ending::bare(End::JobLost, message), now)
+            let lost = Ending::bare(End::JobLost, message);
+            conclude(task, None, None, None, lost, now)
         }
     }
+}
+
+fn of_pod(task: &Task, job: Option<&Job>, pod: &Pod, now: Timestamp) -> Step {
+    let agent = task.spec.agent.as_str();
+    let known_end = task.status.as_ref().is_some_and(status::is_outlived);
+    match outcome::of_pod(pod, agent, known_end, now) {
+        Told::Settling(until_then) => match stop::with_pod(task, job, pod) {
+            Some(stop) => Step::Stop(stop),
+            None => Step::Return(until(until_then, now)),
+        },
+        Told::News(news) => told(task, job, pod, *news, now),
+    }
+}
+
+/// What follows from a Job that runs, or has run, without a Pod.
+fn without_pod(task: &Task, job: &Job, refusal: Option<&str>, now: Timestamp) -> Step {
+    let words = refusal.map(|it| masked(it, task));
+    let news = match outcome::of_job(job, words.as_deref()) {
+        News {
+            what: What::Ended(ending),
+            ..
+        } => return conclude(task, Some(job), None, None, ending, now),
+        news => news,
+    };
+    if let Some(stop) = stop::without_pod(task, job) {
+        return Step::Stop(stop);
+    }
+    // No watch tells that a Pod was refused.
+    let again = outcome::lacks_pod_at(job).map(|at| {
+        if at > now {
+            until(at, now)
+        } else {
+            recheck(task, now)
+        }
+    });
+    Step::Report { news, again }
+}
+
+/// The words of others about a Pod, which may repeat what stands in it.
+fn masked(words: &str, task: &Task) -> String {
+    let task = serde_json::to_value(task).unwrap_or_default();
+    sensitive::line(words, &Known::of(&task))
 }
 
 /// What follows from what the Pod tells.
@@ -303,14 +342,16 @@ fn told(task: &Task, job: Option<&Job>, pod: &Pod, news: News, now: Timestamp) -
     match what {
         What::Ended(ending) => {
             let ending = ending.clone();
-            conclude(task, job, Some(&news), ending, now)
+            conclude(task, job, Some(pod), Some(&news), ending, now)
         }
-        What::Waiting(..) | What::Made { .. } | What::Running | What::Again(_) => {
-            match stop::with_pod(task, job, pod) {
-                Some(stop) => Step::Stop(stop),
-                None => report(news),
-            }
-        }
+        What::Waiting(..)
+        | What::Made { .. }
+        | What::Running
+        | What::Outlived { .. }
+        | What::Again(_) => match stop::with_pod(task, job, pod) {
+            Some(stop) => Step::Stop(stop),
+            None => report(news),
+        },
     }
 }
 
@@ -318,22 +359,52 @@ fn told(task: &Task, job: Option<&Job>, pod: &Pod, news: News, now: Timestamp) -
 fn conclude(
     task: &Task,
     job: Option<&Job>,
+    pod: Option<&Pod>,
     from: Option<&News>,
     ending: Ending,
     now: Timestamp,
 ) -> Step {
     let ending = stop::as_meant(task, job, ending);
-    let what = match retry::after(task, &ending, now) {
+    let what = match (retry::after(task, &ending, now), pod) {
         // Two Pods of one Task never run side by side.
-        Some(_) if !ending.settled => return Step::Return(RECHECK_MIN),
-        Some(again) => What::Again(again),
-        None => What::Ended(ending),
+        (Some(again), Some(pod)) if !ending.settled => {
+            return outlived(task, pod, from, &ending, again.disrupted, now);
+        }
+        (Some(again), _) => What::Again(again),
+        (None, _) => What::Ended(ending),
     };
     report(News {
         pod: from.and_then(|it| it.pod.clone()),
         started: from.and_then(|it| it.started.clone()),
         what,
     })
+}
+
+/// The attempt has ended, and something of its Pod goes on: that is said, and then, if the attempt failed by
+/// itself, the Pod is told to end. Only in this order: its deadline would else be taken for the cause.
+fn outlived(
+    task: &Task,
+    pod: &Pod,
+    from: Option<&News>,
+    ending: &Ending,
+    disrupted: bool,
+    now: Timestamp,
+) -> Step {
+    let is_told = task.status.as_ref().is_some_and(status::is_outlived);
+    if is_told && let Some(stop) = stop::by_deadline(pod) {
+        return Step::Stop(stop);
+    }
+    let message = retry::outlived_message(task, ending, disrupted, &pod.name_any());
+    let news = News {
+        pod: from.and_then(|it| it.pod.clone()),
+        // It would take back that the Task waits.
+        started: from.and_then(|it| it.started.clone()).filter(|_| disrupted),
+        what: What::Outlived { message, disrupted },
+    };
+    Step::Report {
+        news,
+        again: Some(recheck(task, now)),
+    }
 }
 
 /// Deletes a Job that is held back, unless somebody did.

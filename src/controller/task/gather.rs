@@ -1,7 +1,6 @@
 //! Looks at what surrounds a Task: its Job, its Pod and other Tasks in the caches, the rest at the
 //! API server. Before an end or a start is read from a cache, the API server is asked.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -29,7 +28,11 @@ use super::needs;
 use super::needs::FoundSecret;
 use super::needs::FoundWorkspace;
 use super::needs::Needs;
+use super::needs::SecretState;
 use super::outcome;
+use super::pods;
+use super::pods::Pods;
+use super::refusals::Refusals;
 use super::stage;
 use super::stage::Before;
 use super::stage::Stage;
@@ -40,7 +43,8 @@ use crate::api::labels;
 use crate::api::task::TaskPhase;
 use crate::api::task::TaskStatus;
 use crate::controller::workspace;
-use crate::model::names::cut;
+use crate::model::sensitive;
+use crate::model::sensitive::Known;
 
 /// Workspaces that are listed to say which ones there are.
 const MAX_WORKSPACES: u32 = 20;
@@ -50,7 +54,7 @@ const MAX_WORKSPACES: u32 = 20;
 pub(super) struct Caches {
     pub(super) tasks: Store<DeserializeGuard<Task>>,
     pub(super) jobs: Store<Job>,
-    pub(super) pods: Store<Pod>,
+    pub(super) pods: Pods,
     pub(super) index: Arc<Index>,
 }
 
@@ -72,6 +76,8 @@ pub(super) enum Found {
     Begun {
         job: Option<Arc<Job>>,
         pod: Option<Arc<Pod>>,
+        /// Why the Job has no Pod, as its Job controller said.
+        refusal: Option<String>,
     },
 }
 
@@ -88,9 +94,10 @@ impl Found {
                 holder: holder.as_deref(),
             },
             Self::Made { job } => decide::Sight::Made { job },
-            Self::Begun { job, pod } => decide::Sight::Begun {
+            Self::Begun { job, pod, refusal } => decide::Sight::Begun {
                 job: job.as_deref(),
                 pod: pod.as_deref(),
+                refusal: refusal.as_deref(),
             },
         }
     }
@@ -100,6 +107,7 @@ impl Found {
 pub(super) async fn gather(
     client: &Client,
     caches: &Caches,
+    refusals: &Refusals,
     task: &Task,
     now: Timestamp,
 ) -> Result<Found, kube::Error> {
@@ -111,7 +119,7 @@ pub(super) async fn gather(
             needed: caches.index.is_needed(task),
         }),
         Stage::Before(at) => before(client, caches, task, at, now).await,
-        Stage::Begun(_) => begun(client, caches, task).await,
+        Stage::Begun(_) => begun(client, caches, refusals, task, now).await,
     }
 }
 
@@ -132,12 +140,13 @@ async fn before(
         return Ok(Found::Made { job });
     }
     if at.claimed
-        && let Some(pod) = pod(client, caches, task, None).await?
+        && let Some(pod) = caches.pods.of(client, task, None).await?
     {
         // A Job was made, has run, and is gone: another would run the Task again.
         return Ok(Found::Begun {
             job: None,
             pod: Some(pod),
+            refusal: None,
         });
     }
     let is_early = at.due.is_some_and(|it| it > now);
@@ -150,7 +159,13 @@ async fn before(
     })
 }
 
-async fn begun(client: &Client, caches: &Caches, task: &Task) -> Result<Found, kube::Error> {
+async fn begun(
+    client: &Client,
+    caches: &Caches,
+    refusals: &Refusals,
+    task: &Task,
+    now: Timestamp,
+) -> Result<Found, kube::Error> {
     let name = stage::job_name(task);
     let job = match cached(&caches.jobs, task, &name) {
         // One that the cache shows as held back may have been released since.
@@ -158,8 +173,18 @@ async fn begun(client: &Client, caches: &Caches, task: &Task) -> Result<Found, k
         Some(_) | None => jobs(client, task).get_opt(&name).await?.map(Arc::new),
     };
     let job = job.filter(|it| is_ours(it, task));
-    let pod = pod(client, caches, task, job.as_deref()).await?;
-    Ok(Found::Begun { job, pod })
+    let pod = caches.pods.of(client, task, job.as_deref()).await?;
+    let podless = job
+        .as_ref()
+        .filter(|it| pod.is_none() && outcome::lacks_pod_at(it).is_some_and(|since| since <= now));
+    let refusal = match podless.and_then(|it| it.uid()) {
+        Some(uid) => {
+            let namespace = task.namespace().unwrap_or_default();
+            refusals.of(&namespace, &uid).await
+        }
+        None => None,
+    };
+    Ok(Found::Begun { job, pod, refusal })
 }
 
 fn is_ours(job: &Job, task: &Task) -> bool {
@@ -185,29 +210,53 @@ async fn needs(client: &Client, caches: &Caches, task: &Task) -> Result<Needs, k
     }
     let found = match &needs.workspace {
         FoundWorkspace::Found(workspace) => Some(&**workspace),
-        FoundWorkspace::NotAsked | FoundWorkspace::Missing { .. } => None,
+        FoundWorkspace::NotAsked
+        | FoundWorkspace::Missing { .. }
+        | FoundWorkspace::Unreadable(_) => None,
     };
     let secrets: Api<Secret> = Api::namespaced(client.clone(), &namespace);
     let mut seen = Vec::new();
     let agent = needs::credential(task.spec.agent, &task.spec.credentials);
     if let Some(wanted) = agent {
-        let secret = get(&secrets, &wanted.secret).await?;
-        let keys = secret.map(|it| {
-            it.data
-                .unwrap_or_default()
-                .into_keys()
-                .collect::<BTreeSet<_>>()
-        });
-        seen.push(FoundSecret { wanted, keys });
+        let state = secret_state(get(&secrets, &wanted.secret).await)?;
+        seen.push(FoundSecret { wanted, state });
     }
     if let Some(workspace) = found {
-        let git = workspace::git_keys(client, workspace).await?;
-        seen.extend(git.into_iter().map(needs::of_workspace));
+        match workspace::git_keys(client, workspace).await {
+            Ok(git) => seen.extend(git.into_iter().map(needs::of_workspace)),
+            Err(error) => seen.push(needs::forbidden_to_git(forbidden(error, workspace)?)),
+        }
     }
     needs.secrets = seen;
     let owner = found.and_then(|it| it.owner_ref(&()));
     needs.branch = branch(client, caches, task, owner).await?;
     Ok(needs)
+}
+
+/// What an answer about a Secret says of it.
+fn secret_state(answer: Result<Option<Secret>, kube::Error>) -> Result<SecretState, kube::Error> {
+    match answer {
+        Ok(Some(secret)) => {
+            let keys = secret.data.unwrap_or_default().into_keys().collect();
+            Ok(SecretState::Keys(keys))
+        }
+        Ok(None) => Ok(SecretState::Missing),
+        Err(kube::Error::Api(status)) if status.is_forbidden() => Ok(SecretState::Forbidden),
+        Err(error) => Err(error),
+    }
+}
+
+/// Which of the Secrets of a Workspace may not be read; any other error is given back.
+fn forbidden(error: kube::Error, workspace: &Workspace) -> Result<String, kube::Error> {
+    match error {
+        kube::Error::Api(status) if status.is_forbidden() => {
+            let told = status.details.as_ref().map(|it| it.name.clone());
+            let own = || workspace.spec.secret_ref.as_ref().map(|it| it.name.clone());
+            let name = told.filter(|it| !it.is_empty()).or_else(own);
+            Ok(name.unwrap_or_default())
+        }
+        other => Err(other),
+    }
 }
 
 /// The Tasks that `task` depends on, and the cycle that it is on. An end that the cache shows is read
@@ -299,22 +348,38 @@ async fn holder(
     name: String,
     uid: &str,
 ) -> Result<Holder, kube::Error> {
-    let found = get(&tasks(client, task), &name).await?;
-    if let Some(found) = found.filter(|it| it.uid().as_deref() == Some(uid)) {
-        let finished = found.status.as_ref().is_some_and(status::is_finished);
-        return Ok(if finished {
-            Holder::Nobody
-        } else {
-            Holder::Task(name)
-        });
+    let namespace = task.namespace().unwrap_or_default();
+    let tasks: Api<DeserializeGuard<Task>> = Api::namespaced(client.clone(), &namespace);
+    let found = get(&tasks, &name).await?;
+    let found = found.filter(|it| it.uid().as_deref() == Some(uid));
+    match found.as_ref().map(|it| &it.0) {
+        // Nobody can say that it has finished.
+        Some(Err(_)) => return Ok(Holder::Task(name)),
+        Some(Ok(found)) if found.status.as_ref().is_some_and(status::is_finished) => {
+            return Ok(Holder::Nobody);
+        }
+        Some(Ok(found)) if found.metadata.deletion_timestamp.is_none() => {
+            return Ok(Holder::Task(name));
+        }
+        // Somebody's finalizer may keep it for long. As long as it has a Job, that may make a Pod.
+        Some(Ok(found)) => {
+            let job = jobs(client, task).get_opt(&stage::job_name(found)).await?;
+            if job.is_some_and(|it| is_ours(&it, found) && !outcome::is_over(&it)) {
+                return Ok(Holder::Task(name));
+            }
+        }
+        None => {}
     }
     // The Task is gone; what it ran may take its time to end.
-    let runs = list_pods(client, task, &name).await?.into_iter().any(|it| {
-        let of = it.annotations().get(labels::TASK_UID).map(String::as_str);
-        // No node takes a Pod that is being deleted.
-        let never = it.metadata.deletion_timestamp.is_some() && !outcome::is_bound(&it);
-        of == Some(uid) && !outcome::is_terminal(&it) && !never
-    });
+    let runs = pods::list(client, task, &name)
+        .await?
+        .into_iter()
+        .any(|it| {
+            let of = it.annotations().get(labels::TASK_UID).map(String::as_str);
+            // No node takes a Pod that is being deleted.
+            let never = it.metadata.deletion_timestamp.is_some() && !outcome::is_bound(&it);
+            of == Some(uid) && !outcome::is_terminal(&it) && !never
+        });
     Ok(if runs {
         Holder::Task(name)
     } else {
@@ -327,9 +392,14 @@ async fn workspace(
     namespace: &str,
     name: &str,
 ) -> Result<FoundWorkspace, kube::Error> {
-    let workspaces: Api<Workspace> = Api::namespaced(client.clone(), namespace);
-    if let Some(workspace) = get(&workspaces, name).await? {
-        return Ok(FoundWorkspace::Found(Box::new(workspace)));
+    let workspaces: Api<DeserializeGuard<Workspace>> = Api::namespaced(client.clone(), namespace);
+    if let Some(found) = get(&workspaces, name).await? {
+        return Ok(match found.0 {
+            Ok(workspace) => FoundWorkspace::Found(Box::new(workspace)),
+            Err(invalid) => {
+                FoundWorkspace::Unreadable(sensitive::line(&invalid.error, &Known::default()))
+            }
+        });
     }
     let some = ListParams::default().limit(MAX_WORKSPACES);
     // Only names: one that cannot be read is no reason to stop.
@@ -348,49 +418,6 @@ where
         return Ok(None);
     }
     api.get_opt(name).await
-}
-
-/// The Pod of the attempt. The cache may lag behind: before an end is read from a Pod's absence, or
-/// from a Job that has ended while its Pod seems to go on, the API server is asked. So it is before
-/// the Job of a cancelled Task is deleted because no node has its Pod.
-async fn pod(
-    client: &Client,
-    caches: &Caches,
-    task: &Task,
-    job: Option<&Job>,
-) -> Result<Option<Arc<Pod>>, kube::Error> {
-    let found = cached_pod(&caches.pods, task, job);
-    let over = job.is_none_or(outcome::is_over);
-    let may_lag = match &found {
-        Some(pod) if outcome::is_terminal(pod) => false,
-        Some(pod) => over || (task.spec.cancelled && !outcome::is_bound(pod)),
-        None => over || task.spec.cancelled,
-    };
-    if !may_lag {
-        return Ok(found);
-    }
-    let listed = list_pods(client, task, &task.name_any()).await?;
-    Ok(listed
-        .into_iter()
-        .find(|it| decide::belongs(it, task, job))
-        .map(Arc::new))
-}
-
-/// The Pods of a Task of this name, whichever attempt or Task they are of.
-async fn list_pods(client: &Client, task: &Task, name: &str) -> Result<Vec<Pod>, kube::Error> {
-    let pods: Api<Pod> = Api::namespaced(client.clone(), &task.namespace().unwrap_or_default());
-    let label = format!("{}={}", labels::TASK, cut(name));
-    let listed = pods.list(&ListParams::default().labels(&label)).await?;
-    Ok(listed.items)
-}
-
-fn cached_pod(pods: &Store<Pod>, task: &Task, job: Option<&Job>) -> Option<Arc<Pod>> {
-    let known = task.status.as_ref().and_then(|it| it.pod_name.as_deref());
-    let known = known.and_then(|name| cached(pods, task, name));
-    if let Some(pod) = known.filter(|it| decide::belongs(it, task, job)) {
-        return Some(pod);
-    }
-    pods.find(|it| it.namespace() == task.namespace() && decide::belongs(it, task, job))
 }
 
 fn cached<K>(store: &Store<K>, task: &Task, name: &str) -> Option<Arc<K>>

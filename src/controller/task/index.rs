@@ -192,11 +192,11 @@ fn leave<T: Ord>(sets: &mut HashMap<Key, BTreeSet<T>>, key: &Key, one: &T) -> bo
     is_empty
 }
 
-/// What a Task asks for; nothing if it has finished or cannot be read.
+/// What a Task asks for; nothing if it has finished, is being deleted or cannot be read.
 fn entry(task: &Watched) -> Option<Entry> {
     let task = task.0.as_ref().ok()?;
     let status = task.status.clone().unwrap_or_default();
-    if status::is_finished(&status) {
+    if status::is_finished(&status) || task.metadata.deletion_timestamp.is_some() {
         return None;
     }
     let lease = branch::lease_name(task);

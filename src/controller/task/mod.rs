@@ -17,9 +17,11 @@ mod needs;
 mod news;
 mod notices;
 mod outcome;
+mod pods;
 mod reason;
 mod reconcile;
 mod record;
+mod refusals;
 mod retry;
 mod stage;
 mod start;
@@ -44,6 +46,7 @@ use self::gather::Caches;
 use self::index::Index;
 use self::reconcile::Context;
 use self::reconcile::Error;
+use self::refusals::Refusals;
 use super::network_policy::Policies;
 use super::options::Options;
 use crate::api::Task;
@@ -71,6 +74,7 @@ pub(super) async fn run(client: Client, options: &Options, stop: CancellationTok
         options: options.clone(),
         backoff: Backoff::default(),
         policies: Policies::new(client.clone()),
+        refusals: Refusals::new(client.clone()),
     });
     let (cleaned, store) = (context.clone(), known.clone());
     let done = stop.clone();

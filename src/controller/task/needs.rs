@@ -16,6 +16,7 @@ use crate::controller::workspace;
 use crate::controller::workspace::GitKey;
 use crate::model::GitKeys;
 use crate::model::repo_url::RepoUrl;
+use crate::model::secret::GITHUB_TOKEN;
 
 /// Commits of history that agents see unless the Workspace says otherwise: most need no more.
 pub(super) const DEFAULT_DEPTH: u32 = 1;
@@ -37,7 +38,11 @@ pub(super) struct Needs {
 #[derive(Clone, Debug)]
 pub(super) enum FoundWorkspace {
     NotAsked,
-    Missing { others: Vec<String> },
+    Missing {
+        others: Vec<String>,
+    },
+    /// It is there and not as the schema says; this is why.
+    Unreadable(String),
     Found(Box<Workspace>),
 }
 
@@ -48,12 +53,27 @@ pub(super) struct Key {
     pub(super) key: &'static str,
 }
 
-/// The names of a Secret's keys; its values are never kept.
+/// A Secret that was asked for.
 #[derive(Clone, Debug)]
 pub(super) struct FoundSecret {
     pub(super) wanted: Key,
-    /// Nothing if there is no such Secret.
-    pub(super) keys: Option<BTreeSet<String>>,
+    pub(super) state: SecretState,
+}
+
+/// What of a Secret was seen; its values are never kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum SecretState {
+    Missing,
+    /// The controller may not read it.
+    Forbidden,
+    /// It is there, with keys of these names.
+    Keys(BTreeSet<String>),
+}
+
+impl From<Option<BTreeSet<String>>> for SecretState {
+    fn from(keys: Option<BTreeSet<String>>) -> Self {
+        keys.map_or(Self::Missing, Self::Keys)
+    }
 }
 
 /// A Workspace that agents can work in.
@@ -109,7 +129,18 @@ pub(super) fn of_workspace(found: GitKey) -> FoundSecret {
     let GitKey { secret, key, keys } = found;
     FoundSecret {
         wanted: Key { secret, key },
-        keys,
+        state: keys.into(),
+    }
+}
+
+/// A Secret of a Workspace that may not be read: it is not known which key is wanted of it.
+pub(super) fn forbidden_to_git(secret: String) -> FoundSecret {
+    FoundSecret {
+        wanted: Key {
+            secret,
+            key: GITHUB_TOKEN,
+        },
+        state: SecretState::Forbidden,
     }
 }
 
@@ -138,26 +169,51 @@ pub(super) fn check(
                 format!("Workspace \"{name}\" is not in namespace \"{namespace}\"; {hint}");
             return Err((Waiting::WorkspaceNotFound, message));
         }
+        FoundWorkspace::Unreadable(why) => {
+            let name = workspace.unwrap_or_default();
+            return Err(unusable(name, why));
+        }
         FoundWorkspace::Found(workspace) => {
             Some(checkout(workspace, &needs.secrets, allow_file_urls)?)
         }
     };
-    for FoundSecret { wanted, keys } in &needs.secrets {
-        let Key { secret, key } = wanted;
-        let Some(keys) = keys else {
-            let message = format!(
-                "Secret \"{secret}\" is not in namespace \"{namespace}\"; it must have the key \"{key}\""
-            );
-            return Err((Waiting::SecretNotFound, message));
-        };
-        if !keys.contains(*key) {
-            let keys: Vec<String> = keys.iter().cloned().collect();
-            let hint = listed("its keys", &keys);
-            let message = format!("Secret \"{secret}\" has no key \"{key}\"; {hint}");
-            return Err((Waiting::SecretKeyMissing, message));
-        }
+    for secret in &needs.secrets {
+        secret.check(namespace)?;
     }
     Ok(checkout)
+}
+
+impl FoundSecret {
+    /// Whether the key is there that is wanted.
+    fn check(&self, namespace: &str) -> Result<(), (Waiting, String)> {
+        let Key { secret, key } = &self.wanted;
+        match &self.state {
+            SecretState::Missing => {
+                let message = format!(
+                    "Secret \"{secret}\" is not in namespace \"{namespace}\"; it must have the key \"{key}\""
+                );
+                Err((Waiting::SecretNotFound, message))
+            }
+            SecretState::Forbidden => {
+                let message = format!(
+                    "the controller may not read Secret \"{secret}\" in namespace \"{namespace}\"; let a Role grant it \"get\""
+                );
+                Err((Waiting::SecretForbidden, message))
+            }
+            SecretState::Keys(keys) if keys.contains(*key) => Ok(()),
+            SecretState::Keys(keys) => {
+                let keys: Vec<String> = keys.iter().cloned().collect();
+                let hint = listed("its keys", &keys);
+                let message = format!("Secret \"{secret}\" has no key \"{key}\"; {hint}");
+                Err((Waiting::SecretKeyMissing, message))
+            }
+        }
+    }
+}
+
+fn unusable(workspace: &str, why: &str) -> (Waiting, String) {
+    let message = format!("Workspace \"{workspace}\" cannot be used: {why}");
+    (Waiting::WorkspaceInvalid, message)
 }
 
 fn checkout(
@@ -166,10 +222,7 @@ fn checkout(
     allow_file_urls: bool,
 ) -> Result<Checkout, (Waiting, String)> {
     let name = workspace.metadata.name.as_deref().unwrap_or_default();
-    let invalid = |why: &str| {
-        let message = format!("Workspace \"{name}\" cannot be used: {why}");
-        (Waiting::WorkspaceInvalid, message)
-    };
+    let invalid = |why: &str| unusable(name, why);
     let url = RepoUrl::parse(&workspace.spec.repo).map_err(|error| invalid(&error.to_string()))?;
     if url.is_file() && !allow_file_urls {
         return Err(invalid(

@@ -31,6 +31,12 @@ pub(super) enum What {
         job: JobId,
     },
     Running,
+    /// The attempt has ended, and another will follow once its Pod has ended too.
+    Outlived {
+        message: String,
+        /// Whether the attempt was lost by no fault of its own: then the Pod may say more.
+        disrupted: bool,
+    },
     /// The attempt has ended, and another will follow.
     Again(Again),
     Ended(Ending),

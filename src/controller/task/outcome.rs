@@ -26,6 +26,8 @@ const SETTLE: SignedDuration = SignedDuration::from_secs(10);
 
 /// How long a Pod may start, and check out, before that is worth a write: most are quicker.
 const PASSING: SignedDuration = SignedDuration::from_secs(2);
+/// How long a Job may be without a Pod before somebody is asked why.
+const PODLESS: SignedDuration = SignedDuration::from_secs(5);
 /// What a message says besides, when a report was cut.
 const CUT: &str = "some of what it left did not fit and was cut";
 
@@ -38,12 +40,14 @@ pub(super) enum Told {
     Settling(Timestamp),
 }
 
-/// What `pod` tells about the run of the agent in the container `agent`.
-pub(super) fn of_pod(pod: &Pod, agent: &str, now: Timestamp) -> Told {
+/// What `pod` tells about the run of the agent in the container `agent`. `known_end`: it is known that the
+/// container had ended by itself before anything befell the Pod.
+pub(super) fn of_pod(pod: &Pod, agent: &str, known_end: bool, now: Timestamp) -> Told {
     let name = pod.metadata.name.clone().unwrap_or_default();
     let empty = PodStatus::default();
     let view = View {
         removed: removed(pod),
+        known_end,
         ..View::of(&name, pod.status.as_ref().unwrap_or(&empty), agent)
     };
     let news = |what| {
@@ -75,8 +79,14 @@ pub(super) fn of_pod(pod: &Pod, agent: &str, now: Timestamp) -> Told {
     }
 }
 
-/// What a Job tells whose Pod is not there.
-pub(super) fn of_job(job: &Job) -> News {
+/// Since when a Job may be asked why it has no Pod: most have one sooner. None that is held back.
+pub(super) fn lacks_pod_at(job: &Job) -> Option<Timestamp> {
+    let created = job.metadata.creation_timestamp.as_ref()?;
+    (!is_suspended(job) && !is_over(job)).then(|| after(created.0, PODLESS))
+}
+
+/// What a Job tells whose Pod is not there. `refusal`: why it could not be made.
+pub(super) fn of_job(job: &Job, refusal: Option<&str>) -> News {
     let name = job.metadata.name.as_deref().unwrap_or_default();
     let status = job.status.as_ref();
     let conditions = status
@@ -92,6 +102,10 @@ pub(super) fn of_job(job: &Job) -> News {
         return News::ended(End::Succeeded, message);
     }
     let Some(failed) = holds("Failed") else {
+        if let Some(why) = refusal {
+            let message = format!("the cluster refuses the Pod of Job \"{name}\": {why}");
+            return News::waiting(Waiting::JobRefused, message);
+        }
         let message = format!("Job \"{name}\" has no Pod yet");
         return News::waiting(Waiting::PodPending, message);
     };
@@ -160,6 +174,8 @@ struct View<'a> {
     checkout: Option<&'a ContainerState>,
     /// When somebody asked for the Pod to be deleted.
     removed: Option<Timestamp>,
+    /// Whether the container's end is known to be the cause of all else.
+    known_end: bool,
 }
 
 impl<'a> View<'a> {
@@ -171,6 +187,7 @@ impl<'a> View<'a> {
             agent: state(status.container_statuses.as_deref(), agent_name),
             checkout: state(status.init_container_statuses.as_deref(), CHECKOUT),
             removed: None,
+            known_end: false,
         }
     }
 
@@ -260,7 +277,8 @@ impl<'a> View<'a> {
             | Waiting::WorkspaceNotFound
             | Waiting::WorkspaceInvalid
             | Waiting::SecretNotFound
-            | Waiting::SecretKeyMissing => None,
+            | Waiting::SecretKeyMissing
+            | Waiting::SecretForbidden => None,
         };
         since.map(|it| after(it.0, PASSING))
     }
@@ -329,7 +347,8 @@ impl<'a> View<'a> {
                 format!("container \"{}\" finished{last_words}", self.agent_name),
             );
         }
-        if let Some((reason, why)) = self.cause_outside() {
+        let outside = self.cause_outside().filter(|_| !self.known_end);
+        if let Some((reason, why)) = outside {
             return (reason, format!("{why}{last_words}"));
         }
         let (name, ended) = match (self.agent_end(), self.failed_checkout()) {

@@ -14,9 +14,11 @@ pub(super) enum Waiting {
     WorkspaceInvalid,
     SecretNotFound,
     SecretKeyMissing,
+    /// Ours: the controller may not read it.
+    SecretForbidden,
     /// The name of the Job is claimed; the Job itself has not been seen.
     Starting,
-    /// Ours: the API server refuses the Job for now, a quota for example.
+    /// Ours: the API server refuses the Job or its Pod for now, by a quota for example.
     JobRefused,
     /// The Job is there; its Pod is not, or does nothing yet.
     PodPending,
@@ -32,7 +34,7 @@ pub fn waits_for_a_person(reason: &str) -> bool {
 }
 
 impl Waiting {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::ForDependency,
         Self::ForBranch,
         Self::ForRetry,
@@ -40,6 +42,7 @@ impl Waiting {
         Self::WorkspaceInvalid,
         Self::SecretNotFound,
         Self::SecretKeyMissing,
+        Self::SecretForbidden,
         Self::Starting,
         Self::JobRefused,
         Self::PodPending,
@@ -57,6 +60,7 @@ impl Waiting {
             Self::WorkspaceInvalid => "WorkspaceInvalid",
             Self::SecretNotFound => "SecretNotFound",
             Self::SecretKeyMissing => "SecretKeyMissing",
+            Self::SecretForbidden => "SecretForbidden",
             Self::Starting => "Starting",
             Self::JobRefused => "JobRefused",
             Self::PodPending => "PodPending",
@@ -80,6 +84,7 @@ impl Waiting {
             | Self::WorkspaceInvalid
             | Self::SecretNotFound
             | Self::SecretKeyMissing
+            | Self::SecretForbidden
             | Self::Starting
             | Self::JobRefused => true,
             Self::PodPending | Self::Unschedulable | Self::ImagePullFailed | Self::Cloning => false,
@@ -93,6 +98,7 @@ impl Waiting {
             | Self::WorkspaceInvalid
             | Self::SecretNotFound
             | Self::SecretKeyMissing
+            | Self::SecretForbidden
             | Self::JobRefused
             | Self::Unschedulable
             | Self::ImagePullFailed => true,

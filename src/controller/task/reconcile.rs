@@ -29,6 +29,7 @@ use super::news::What;
 use super::notices;
 use super::reason::End;
 use super::record;
+use super::refusals::Refusals;
 use super::start;
 use super::start::Started;
 use super::status;
@@ -54,6 +55,7 @@ pub(super) struct Context {
     pub(super) options: Options,
     pub(super) backoff: Backoff,
     pub(super) policies: Policies,
+    pub(super) refusals: Refusals,
 }
 
 /// Why a Task could not be reconciled this time.
@@ -101,9 +103,15 @@ pub(super) async fn reconcile(
         }
     };
     let now = clock::now();
-    let found = gather::gather(&context.client, &context.caches, task, now)
-        .await
-        .map_err(Error::Gather)?;
+    let found = gather::gather(
+        &context.client,
+        &context.caches,
+        &context.refusals,
+        task,
+        now,
+    )
+    .await
+    .map_err(Error::Gather)?;
     let next = decide::decide(task, &found.sight(), &context.options, now);
     let action = match next {
         Step::Rest => Action::await_change(),
@@ -238,7 +246,11 @@ async fn tell(context: &Context, before: &Task, after: &Task, now: Timestamp) {
 /// What the record is to say; nothing while the run goes on, or if the run was another Task's.
 fn recorded(news: &News) -> Option<Outcome> {
     match &news.what {
-        What::Waiting(..) | What::Made { .. } | What::Running | What::Again(_) => None,
+        What::Waiting(..)
+        | What::Made { .. }
+        | What::Running
+        | What::Outlived { .. }
+        | What::Again(_) => None,
         What::Ended(ending) => match ending.reason {
             End::AlreadyRan => None,
             End::Succeeded => Some(Outcome::Succeeded),

@@ -54,10 +54,9 @@ pub(super) fn after(task: &Task, ending: &Ending, now: Timestamp) -> Option<Agai
         }
     };
     let at = due(&retry, count, now);
-    let what = if disrupted { "was lost" } else { "failed" };
     let message = format!(
-        "attempt {attempt} {what}: {}; the next one starts at {}",
-        ending.message,
+        "{}; the next one starts at {}",
+        told(task, ending, disrupted),
         at.strftime("%H:%M:%S UTC")
     );
     Some(Again {
@@ -66,6 +65,21 @@ pub(super) fn after(task: &Task, ending: &Ending, now: Timestamp) -> Option<Agai
         disrupted,
         usage: ending.usage.clone(),
     })
+}
+
+/// What an attempt says of itself that is to be followed by another once `pod` has ended.
+pub(super) fn outlived_message(task: &Task, ending: &Ending, disrupted: bool, pod: &str) -> String {
+    let told = told(task, ending, disrupted);
+    format!("{told}; the next one waits for the end of Pod \"{pod}\"")
+}
+
+fn told(task: &Task, ending: &Ending, disrupted: bool) -> String {
+    let what = if disrupted { "was lost" } else { "failed" };
+    format!(
+        "attempt {} {what}: {}",
+        stage::attempt(task),
+        ending.message
+    )
 }
 
 /// What an attempt that is not followed by another says of itself, after others before it.
@@ -122,7 +136,7 @@ mod tests {
             "spec": {"retry": retry},
             "status": {
                 "attempts": made, "disruptions": disrupted,
-                "jobName": crate::controller::task::build::job_name("a", made),
+                "jobName": crate::controller::task::build::job_name(&task("a"), made),
             },
         }));
         let again = after(&task, ending, now())?;

@@ -5,7 +5,6 @@
 //! it is released: what lies between the two has not run.
 
 use jiff::Timestamp;
-use kube::ResourceExt;
 
 use super::build;
 use super::reason::Waiting;
@@ -72,8 +71,7 @@ pub(super) fn stage(task: &Task) -> Stage {
             Stage::Begun(1)
         };
     }
-    let task = task.name_any();
-    if *claimed == build::job_name(&task, made.saturating_add(1)) {
+    if build::is_job_name(claimed, task, made.saturating_add(1)) {
         next(true)
     } else {
         Stage::Begun(made)
@@ -91,7 +89,7 @@ pub(super) fn job_name(task: &Task) -> String {
     let claimed = task.status.as_ref().and_then(|it| it.job_name.clone());
     claimed
         .filter(|_| is_claimed)
-        .unwrap_or_else(|| build::job_name(&task.name_any(), attempt))
+        .unwrap_or_else(|| build::job_name(task, attempt))
 }
 
 /// Number of the attempt that is next or under way.
@@ -162,12 +160,21 @@ mod tests {
             claimed: false,
             due: Some("2026-03-01T12:00:30Z".parse().unwrap()),
         });
-        check(&again, due, "a-2");
+        let second = build::job_name(&task("a"), 2);
+        check(&again, due, &second);
+        let claimed = json!({"jobName": second, "attempts": 1, "conditions": waits("Starting")});
+        check(&claimed, before(2, true), &second);
+        // Whatever it waits for, only `attempts` says that the Job was made.
+        let refused = json!({"jobName": second, "attempts": 1, "conditions": waits("JobRefused")});
+        check(&refused, before(2, true), &second);
+        let made = json!({"jobName": second, "attempts": 2, "conditions": waits("PodPending")});
+        check(&made, Stage::Begun(2), &second);
+    }
+
+    #[test]
+    fn a_claim_from_before_names_had_a_digest_stands() {
         let claimed = json!({"jobName": "a-2", "attempts": 1, "conditions": waits("Starting")});
         check(&claimed, before(2, true), "a-2");
-        // Whatever it waits for, only `attempts` says that the Job was made.
-        let refused = json!({"jobName": "a-2", "attempts": 1, "conditions": waits("JobRefused")});
-        check(&refused, before(2, true), "a-2");
         let made = json!({"jobName": "a-2", "attempts": 2, "conditions": waits("PodPending")});
         check(&made, Stage::Begun(2), "a-2");
     }

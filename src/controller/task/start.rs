@@ -30,6 +30,7 @@ use super::reason::End;
 use super::reason::Waiting;
 use super::record;
 use super::record::Claim;
+use super::stage;
 use super::status;
 use crate::api::Task;
 use crate::api::labels;
@@ -101,7 +102,7 @@ pub(super) async fn start(
         let news = News::ended(End::AlreadyRan, message);
         return Ok(no(task, news));
     }
-    let name = build::job_name(&task.name_any(), start.attempt);
+    let name = stage::job_name(&task);
     let locked = status::locked(&task, &name, now);
     if let Some(written) = status::write(&tasks, &task, &locked).await? {
         task = written;

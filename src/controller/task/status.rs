@@ -20,6 +20,7 @@ use super::reason::End;
 use super::reason::Waiting;
 use super::retry;
 use super::stage;
+use super::stage::Stage;
 use crate::api::Task;
 use crate::api::task::TaskPhase;
 use crate::api::task::TaskStatus;
@@ -42,7 +43,10 @@ pub(super) fn next(task: &Task, news: &News, now: Timestamp) -> TaskStatus {
     status.observed_generation = task.metadata.generation;
     if let Some(pod) = &news.pod {
         status.pod_name = Some(pod.clone());
-        // A Pod tells that its Job was made.
+    }
+    // What has begun stays begun, whatever it waits for now. A Pod tells that its Job was made.
+    let has_begun = matches!(stage::stage(task), Stage::Begun(_));
+    if has_begun || news.pod.is_some() {
         status.attempts = Some(stage::attempt(task));
     }
     let mut mark = Marker {
@@ -57,6 +61,7 @@ pub(super) fn next(task: &Task, news: &News, now: Timestamp) -> TaskStatus {
         What::Waiting(reason, message) => mark.waiting(*reason, message),
         What::Made { attempt, job } => mark.made(*attempt, job),
         What::Running => mark.status.phase = Some(TaskPhase::Running),
+        What::Outlived { message, disrupted } => mark.outlived(message, *disrupted),
         What::Again(again) => mark.again(again),
         What::Ended(ending) => {
             mark.ended(ending, &retry::last_message(task, &ending.message));
@@ -112,6 +117,14 @@ pub(super) fn is_finished(status: &TaskStatus) -> bool {
     }
 }
 
+/// Whether an attempt is known to have failed by itself, while its Pod has not ended.
+pub(super) fn is_outlived(status: &TaskStatus) -> bool {
+    let started = condition(status, STARTED);
+    status.retry_time.is_none()
+        && status.phase == Some(TaskPhase::Pending)
+        && started.is_some_and(|it| it.status == "False" && it.reason == Waiting::ForRetry.as_str())
+}
+
 /// The phase in words: a Task that nobody looked at yet is pending.
 pub(super) fn phase_name(status: &TaskStatus) -> &'static str {
     match status.phase {
@@ -162,7 +175,17 @@ impl Marker<'_> {
         self.waiting(Waiting::PodPending, &message);
     }
 
-    /// The one way back to `Pending`. The Pod's name stays until the next attempt has one.
+    /// A way back to `Pending`: without a time, so the attempt is not over yet.
+    fn outlived(&mut self, message: &str, disrupted: bool) {
+        if disrupted {
+            self.status.message = Some(cut(message));
+            return;
+        }
+        self.status.phase = Some(TaskPhase::Pending);
+        self.waiting(Waiting::ForRetry, message);
+    }
+
+    /// The other way back to `Pending`. The Pod's name stays until the next attempt has one.
     fn again(&mut self, again: &Again) {
         let Again {
             at,

@@ -51,8 +51,14 @@ pub(super) fn with_pod(task: &Task, job: Option<&Job>, pod: &Pod) -> Option<Stop
         // No kubelet looks at its deadline.
         return without_pod(task, job?);
     }
+    by_deadline(pod)
+}
+
+/// What ends a Pod on a node in order, unless it is told already.
+pub(super) fn by_deadline(pod: &Pod) -> Option<Stop> {
+    let goes = pod.metadata.deletion_timestamp.is_some() || !outcome::is_bound(pod);
     let deadline = pod.spec.as_ref().and_then(|it| it.active_deadline_seconds);
-    deadline.is_none_or(|it| it > 1).then(|| Stop::Pod {
+    (!goes && deadline.is_none_or(|it| it > 1)).then(|| Stop::Pod {
         name: pod.name_any(),
         uid: pod.uid().unwrap_or_default(),
     })

@@ -21,6 +21,8 @@ use kube::runtime::watcher;
 
 use super::decide;
 use super::index::Index;
+use super::pods::Names;
+use super::pods::Pods;
 use super::status;
 use crate::api::Task;
 use crate::api::Workspace;
@@ -78,11 +80,10 @@ pub(super) fn jobs(
 /// The cache of our Pods, and the stream that fills it.
 pub(super) fn pods(
     api: Api<Pod>,
-) -> (
-    Store<Pod>,
-    impl Stream<Item = Result<Pod, watcher::Error>> + Send,
-) {
+) -> (Pods, impl Stream<Item = Result<Pod, watcher::Error>> + Send) {
     let (store, writer) = reflector::store();
+    let names = Arc::new(Names::default());
+    let noted = names.clone();
     let stream = watcher(api, ours())
         .default_backoff()
         .modify(|pod| {
@@ -95,8 +96,10 @@ pub(super) fn pods(
             });
         })
         .reflect(writer)
+        // After the cache: whoever is woken finds the change there.
+        .inspect_ok(move |event| noted.note(event))
         .touched_objects();
-    (store, stream)
+    (Pods { store, names }, stream)
 }
 
 fn ours() -> watcher::Config {

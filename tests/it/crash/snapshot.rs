@@ -4,6 +4,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
+use kube::ResourceExt as _;
 use kube::api::ListParams;
 use serde::Serialize;
 use serde_json::Value;
@@ -42,6 +43,18 @@ pub(super) async fn of(context: &Context) -> Vec<String> {
     all.extend(list::<Task>(context, &ListParams::default()).await);
     all.extend(list::<ConfigMap>(context, &records).await);
     all.extend(list::<Job>(context, &ListParams::default()).await);
+    // The Jobs of later attempts have names with a digest of the Task's UID.
+    let jobs = context.api::<Job>().list(&ListParams::default()).await;
+    for job in jobs.unwrap() {
+        let (name, attempt) = (job.name_any(), &job.annotations()["axon.io/attempt"]);
+        let task = &job.owner_references()[0].name;
+        if name != *task {
+            let settled = format!("{task}-{attempt}-UID");
+            for line in &mut all {
+                *line = line.replace(&name, &settled);
+            }
+        }
+    }
     // Messages name Pods, whose names are made up.
     let pods = context.api::<Pod>().list(&ListParams::default()).await;
     for pod in pods.unwrap() {
@@ -50,6 +63,7 @@ pub(super) async fn of(context: &Context) -> Vec<String> {
             *line = line.replace(&name, "POD");
         }
     }
+    all.sort();
     all
 }
 

@@ -13,6 +13,7 @@ crate::on_both_servers!(
     a_branch_is_free_when_its_task_is_gone,
     a_lease_of_nobody_is_taken_over,
     a_branch_is_kept_between_two_attempts,
+    a_task_that_is_kept_from_going_stands_in_no_line,
 );
 
 fn on_branch() -> Value {
@@ -190,5 +191,57 @@ async fn a_branch_is_kept_between_two_attempts(context: Context) {
     assert_eq!(jobs_and_pods(&context).await.0, 1);
     edit(&context, "a", json!({"spec": {"cancelled": true}})).await;
     job_of(&context, "b").await;
+    controller.stop().await;
+}
+
+async fn a_task_that_is_kept_from_going_stands_in_no_line(context: Context) {
+    create_secret(&context).await;
+    create_workspace(&context).await;
+    let mut kept = on_branch();
+    kept["metadata"] = json!({"finalizers": ["example.com/kept"]});
+    create(&context, "a", kept).await;
+    let tasks: Api<Task> = context.api();
+    tasks
+        .delete("a", &DeleteParams::background())
+        .await
+        .unwrap();
+    create(&context, "b", on_branch()).await;
+    let controller = Controller::start(&context);
+    job_of(&context, "b").await;
+    // Nor does one that had its turn, once nothing of it runs any more.
+    edit(
+        &context,
+        "b",
+        json!({"metadata": {"finalizers": ["example.com/kept"]}}),
+    )
+    .await;
+    let pod = kubelet::pod_of(&context, "b").await;
+    create(&context, "c", on_branch()).await;
+    once(&context, "c", "a wait", shows("WaitingForBranch")).await;
+    tasks
+        .delete("b", &DeleteParams::background())
+        .await
+        .unwrap();
+    let jobs: Api<Job> = context.api();
+    let marked = eventually("c is looked at", || async {
+        let task = tasks.get("c").await.unwrap();
+        shows("WaitingForBranch")(&status_of(&task)).then_some(task)
+    })
+    .await;
+    assert!(
+        said(&marked).contains("Task \"b\" works on it"),
+        "{}",
+        said(&marked)
+    );
+    assert!(jobs.get_opt("c").await.unwrap().is_none());
+    kubelet::ends(&context, &pod, 0, DONE).await;
+    within(COLLECTED, "Job c", async || {
+        jobs.get_opt("c").await.unwrap()
+    })
+    .await;
+    let free = json!({"metadata": {"finalizers": null}});
+    for name in ["a", "b"] {
+        edit(&context, name, free.clone()).await;
+    }
     controller.stop().await;
 }

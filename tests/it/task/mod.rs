@@ -165,6 +165,21 @@ async fn job_of(context: &Context, name: &str) -> Job {
     .await
 }
 
+/// Name of the Job of an attempt of a Task, once it is there.
+async fn attempt_of(context: &Context, task: &str, attempt: i32) -> String {
+    let jobs: Api<Job> = context.api();
+    let number = attempt.to_string();
+    eventually(&format!("attempt {attempt} of {task}"), || async {
+        let all = jobs.list(&ListParams::default()).await.unwrap();
+        let job = all.into_iter().find(|it| {
+            it.owner_references().iter().any(|it| it.name == task)
+                && it.annotations().get("axon.io/attempt") == Some(&number)
+        });
+        job.map(|it| it.name_any())
+    })
+    .await
+}
+
 /// Plays the kubelet: the agent ends with this code and report.
 async fn agent_ends(context: &Context, job: &str, code: i32, report: &str) -> Pod {
     let pod = kubelet::pod_of(context, job).await;

@@ -38,6 +38,8 @@ struct Wire {
     delay: Duration,
     /// `METHOD path` of each write that the server took.
     writes: Mutex<Vec<String>>,
+    /// What is answered in place of the server, by the end of the path that is read.
+    answers: Mutex<BTreeMap<String, (StatusCode, Value)>>,
 }
 
 impl Line {
@@ -46,6 +48,7 @@ impl Line {
             client: context.client.clone(),
             delay,
             writes: Mutex::default(),
+            answers: Mutex::default(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -65,6 +68,15 @@ impl Line {
         Client::try_from(kube::Config::new(url.parse().unwrap())).unwrap()
     }
 
+    /// Answers this to reads of the path that ends so; nothing: what the server says.
+    pub(super) fn answer(&self, path: &str, answer: Option<(StatusCode, Value)>) {
+        let mut answers = self.wire.answers.lock().unwrap();
+        match answer {
+            Some(answer) => drop(answers.insert(path.to_owned(), answer)),
+            None => drop(answers.remove(path)),
+        }
+    }
+
     pub(super) fn writes(&self) -> Vec<String> {
         self.wire.writes.lock().unwrap().clone()
     }
@@ -76,11 +88,28 @@ impl Drop for Line {
     }
 }
 
+impl Wire {
+    fn given(&self, path: &str) -> Option<Response> {
+        let answers = self.answers.lock().unwrap();
+        let (_, (status, body)) = answers.iter().find(|(end, _)| path.ends_with(*end))?;
+        let mut answer = Response::new(Body::from(body.to_string()));
+        *answer.status_mut() = *status;
+        let json = header::HeaderValue::from_static("application/json");
+        answer.headers_mut().insert(header::CONTENT_TYPE, json);
+        Some(answer)
+    }
+}
+
 async fn pass(State(wire): State<Arc<Wire>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, MAX_BODY).await.unwrap();
     let path = parts.uri.path_and_query().unwrap().as_str();
     let is_watch = path.contains("watch=");
+    if parts.method == Method::GET
+        && let Some(answer) = wire.given(parts.uri.path())
+    {
+        return answer;
+    }
     let mut passed = http::Request::builder().method(&parts.method).uri(path);
     for name in [header::CONTENT_TYPE, header::ACCEPT] {
         if let Some(value) = parts.headers.get(&name) {

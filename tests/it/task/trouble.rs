@@ -1,13 +1,19 @@
 //! What goes wrong around a Task, each with the reason that it shows.
 
+use std::time::Duration;
+
+use http::StatusCode;
 use k8s_openapi::api::core::v1::ResourceQuota;
 
+use super::pair::Line;
 use super::*;
 
 crate::on_both_servers!(
     why_a_pod_does_not_start_is_told,
     how_a_pod_ended_is_told,
     a_quota_is_waited_for,
+    a_pod_that_the_cluster_refuses_is_told,
+    what_cannot_be_read_is_told_and_holds_up_no_other,
     a_job_that_was_made_and_vanished_is_lost,
     a_job_that_somebody_holds_back_is_left_so,
     a_task_costs_six_writes,
@@ -93,17 +99,7 @@ async fn a_quota_is_waited_for(context: Context) {
         return;
     }
     create_secret(&context).await;
-    let quotas: Api<ResourceQuota> = context.api();
-    let none: ResourceQuota = serde_json::from_value(json!({
-        "metadata": {"name": "none"}, "spec": {"hard": {"count/jobs.batch": "0"}},
-    }))
-    .unwrap();
-    quotas.create(&PostParams::default(), &none).await.unwrap();
-    eventually("a quota that counts", || async {
-        let quota = quotas.get("none").await.unwrap();
-        quota.status.and_then(|it| it.used).map(drop)
-    })
-    .await;
+    let quotas = nothing_of(&context, "count/jobs.batch").await;
     let controller = Controller::start(&context);
     create(&context, "fix", json!({})).await;
     let refused = once(&context, "fix", "a refusal", shows("JobRefused")).await;
@@ -118,6 +114,99 @@ async fn a_quota_is_waited_for(context: Context) {
         .unwrap();
     agent_ends(&context, "fix", 0, DONE).await;
     ended(&context, "fix").await;
+    controller.stop().await;
+}
+
+/// A quota that allows nothing of this kind.
+async fn nothing_of(context: &Context, kind: &str) -> Api<ResourceQuota> {
+    let quotas: Api<ResourceQuota> = context.api();
+    let none: ResourceQuota = serde_json::from_value(json!({
+        "metadata": {"name": "none"}, "spec": {"hard": {kind: "0"}},
+    }))
+    .unwrap();
+    quotas.create(&PostParams::default(), &none).await.unwrap();
+    eventually("a quota that counts", || async {
+        let quota = quotas.get("none").await.unwrap();
+        quota.status.and_then(|it| it.used).map(drop)
+    })
+    .await;
+    quotas
+}
+
+async fn a_pod_that_the_cluster_refuses_is_told(context: Context) {
+    // The embedded server knows no quotas.
+    if context.server == Kind::Embedded {
+        return;
+    }
+    create_secret(&context).await;
+    let quotas = nothing_of(&context, "pods").await;
+    let controller = Controller::start(&context);
+    create(&context, "fix", json!({})).await;
+    let refused = once(&context, "fix", "a refusal", shows("JobRefused")).await;
+    let start = "JobRefused: the cluster refuses the Pod of Job \"fix\": pods \"fix-…\" is forbidden: \
+                 exceeded quota: none, ";
+    assert!(said(&refused).starts_with(start), "{}", said(&refused));
+    assert_eq!(status_of(&refused).attempts, Some(1));
+    let reasons = events(&context, "fix").await;
+    assert!(reasons.contains(&"JobRefused".to_owned()), "{reasons:?}");
+    quotas
+        .delete("none", &DeleteParams::default())
+        .await
+        .unwrap();
+    agent_ends(&context, "fix", 0, DONE).await;
+    let done = ended(&context, "fix").await;
+    assert!(shows("Succeeded")(&status_of(&done)), "{}", said(&done));
+    assert_eq!(jobs_and_pods(&context).await, (1, 1));
+    controller.stop().await;
+}
+
+async fn what_cannot_be_read_is_told_and_holds_up_no_other(context: Context) {
+    create_secret(&context).await;
+    super::branch::create_workspace(&context).await;
+    let line = Line::start(&context, Duration::ZERO).await;
+    let forbidden = json!({
+        "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 403,
+        "reason": "Forbidden", "message": "secrets \"hidden\" is forbidden",
+        "details": {"name": "hidden", "kind": "secrets"},
+    });
+    line.answer("/secrets/hidden", Some((StatusCode::FORBIDDEN, forbidden)));
+    let odd = json!({
+        "kind": "Workspace", "apiVersion": "axon.io/v1alpha1",
+        "metadata": {"name": "odd", "namespace": context.namespace},
+        "spec": {"repo": ["https://bob:canary-value@example.com/"]},
+    });
+    line.answer("/workspaces/odd", Some((StatusCode::OK, odd)));
+    let on = |workspace: &str, secret: &str| {
+        json!({"spec": {
+            "workspaceRef": {"name": workspace}, "branch": "fix",
+            "credentials": {"type": "api-key", "secretRef": {"name": secret}},
+        }})
+    };
+    create(&context, "a", on("web", "hidden")).await;
+    create(&context, "b", on("web", "key")).await;
+    create(&context, "c", on("odd", "key")).await;
+    let controller = Controller::through(&context, line.client());
+    let waits = once(&context, "a", "no right", shows("SecretForbidden")).await;
+    assert!(
+        said(&waits).contains("may not read Secret \"hidden\""),
+        "{}",
+        said(&waits)
+    );
+    let waits = once(&context, "c", "no Workspace", shows("WorkspaceInvalid")).await;
+    let text = said(&waits);
+    assert!(
+        text.contains("\"odd\" cannot be used") && !text.contains("canary"),
+        "{text}"
+    );
+    // The one behind them has its turn, and the first its own once it can.
+    agent_ends(&context, "b", 0, DONE).await;
+    ended(&context, "b").await;
+    let secret = json!({
+        "kind": "Secret", "apiVersion": "v1", "metadata": {"name": "hidden"},
+        "data": {"ANTHROPIC_API_KEY": ""},
+    });
+    line.answer("/secrets/hidden", Some((StatusCode::OK, secret)));
+    job_of(&context, "a").await;
     controller.stop().await;
 }
 

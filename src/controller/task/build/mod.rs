@@ -26,6 +26,7 @@ use super::needs::GitSecret;
 use crate::api::Task;
 use crate::api::labels;
 use crate::controller::Images;
+use crate::model::Digest;
 use crate::model::names::cut;
 
 /// Name of the init container that checks the workspace out.
@@ -34,6 +35,9 @@ pub(super) const CHECKOUT: &str = "checkout";
 /// out of time takes its Pod and the termination message with it, so the Pod's deadline must come
 /// first.
 const DEADLINE_GRACE: i64 = 600;
+
+/// Digits of the digest of a Task's UID in names.
+const UID_DIGITS: usize = 8;
 
 /// A Job, and what there is to say about it.
 #[derive(Clone, Debug)]
@@ -79,12 +83,22 @@ impl Start {
     }
 }
 
-/// Name of the Job of one attempt of a Task.
-pub(super) fn job_name(task: &str, attempt: i32) -> String {
+/// Name of the Job of one attempt of a Task: of the first, the Task's own, as with the Go Axon. A later
+/// one's ends with a digest of the Task's UID. Nobody knows that before the Task is there, so no other
+/// Task comes to have that name: "fix-2" may well be one.
+pub(super) fn job_name(task: &Task, attempt: i32) -> String {
+    let name = task.name_any();
     if attempt <= 1 {
-        return cut(task);
+        return cut(&name);
     }
-    cut(&format!("{task}-{attempt}"))
+    let digest = Digest::of(task.uid().unwrap_or_default()).short(UID_DIGITS);
+    cut(&format!("{name}-{attempt}-{digest}"))
+}
+
+/// Whether `name` is that of the Job of this attempt, or was before names had a digest: a run that was
+/// begun by then goes on.
+pub(super) fn is_job_name(name: &str, task: &Task, attempt: i32) -> bool {
+    name == job_name(task, attempt) || name == cut(&format!("{}-{attempt}", task.name_any()))
 }
 
 /// What makes the Job go with its Task. A Task that was read from the API server has a UID.

@@ -167,18 +167,33 @@ fn a_long_name_is_cut_in_labels_and_kept_in_an_annotation() {
 
 #[test]
 fn each_attempt_has_a_job_of_its_own() {
-    for (task, attempt, expected) in [
+    for (name, attempt, expected) in [
         ("fix.login", 1, "fix.login"),
-        ("fix.login", 2, "fix.login-2"),
-        ("a", 100, "a-100"),
+        ("fix.login", 2, "fix.login-2-"),
+        ("a", 100, "a-100-"),
     ] {
-        assert_eq!(job_name(task, attempt), expected);
+        let found = job_name(&task(name), attempt);
+        let rest = found.strip_prefix(expected).unwrap_or(&found);
+        assert_eq!(
+            rest.len(),
+            if attempt > 1 { UID_DIGITS } else { 0 },
+            "{found}"
+        );
     }
-    let long = "x".repeat(63);
+    let long = task(&"x".repeat(63));
     let names = [1, 2, 3].map(|it| job_name(&long, it));
-    assert_eq!(names[0], long);
+    assert_eq!(names[0], long.name_any());
     assert!(names.iter().all(|it| it.len() == 63), "{names:?}");
     assert_ne!(names[1], names[2]);
+}
+
+#[test]
+fn a_later_attempt_has_no_name_that_another_task_brings() {
+    let build = task("build");
+    assert_ne!(job_name(&build, 2), job_name(&task("build-2"), 1));
+    // Nor that of an earlier Task of its own name.
+    let again = task("build").with(&json!({"metadata": {"uid": "another"}}));
+    assert_ne!(job_name(&build, 2), job_name(&again, 2));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::super::fixture::*;
 use super::super::needs::FoundSecret;
 use super::super::needs::FoundWorkspace;
 use super::super::needs::Key;
+use super::super::needs::SecretState;
 use super::super::news::What;
 use super::*;
 
@@ -36,7 +37,9 @@ fn secret(name: &str, key: &'static str, keys: Option<&[&str]>) -> FoundSecret {
             secret: name.into(),
             key,
         },
-        keys: keys.map(|it| it.iter().map(ToString::to_string).collect()),
+        state: keys
+            .map(|it| it.iter().map(ToString::to_string).collect())
+            .into(),
     }
 }
 
@@ -69,6 +72,10 @@ fn told(step: Step) -> String {
                 What::Made { attempt, job } => format!("made {} as attempt {attempt}", job.name),
                 What::Again(again) => format!("again at {}: {}", again.at, again.message),
                 What::Running => "runs".into(),
+                What::Outlived { message, disrupted } => {
+                    let whose = if disrupted { "disrupted " } else { "" };
+                    format!("outlived {whose}{message}")
+                }
                 What::Ended(ending) => {
                     format!("ended {}: {}", ending.reason.as_str(), ending.message)
                 }
@@ -258,7 +265,8 @@ fn a_job_of_this_name_that_is_not_ours() {
 /// What is decided for a Task whose run has begun, given its Job and Pod.
 #[track_caller]
 fn check_begun(task: &Task, job: Option<&Job>, pod: Option<&Pod>, expected: &str) {
-    check(task, &Sight::Begun { job, pod }, expected);
+    let refusal = None;
+    check(task, &Sight::Begun { job, pod, refusal }, expected);
 }
 
 #[test]
@@ -483,7 +491,8 @@ fn a_failed_attempt_is_followed_by_another() {
         &going,
         Some(&ours),
         Some(&failed("Running")),
-        "return in 2s",
+        "outlived attempt 1 failed: container \"claude-code\" failed with exit code 3; the next one \
+         waits for the end of Pod \"a-x\", again in 2.5s",
     );
     let second = going
         .clone()
@@ -691,4 +700,137 @@ fn a_branch_is_the_last_thing_that_is_waited_for() {
         now(),
     ));
     assert!(said.starts_with("waits SecretNotFound"), "{said}");
+}
+
+/// The Pod of a Task whose agent failed a while ago, with another container that goes on.
+fn pod_with_a_rest(task: &Task, phase: &str) -> Pod {
+    let failed = json!({"terminated": {
+        "exitCode": 3, "startedAt": "2026-03-01T11:58:00Z", "finishedAt": "2026-03-01T11:59:00Z",
+    }});
+    let mut pod = pod(task, &containers(phase, &ended(0, ""), &failed));
+    pod.spec = serde_json::from_value(json!({"containers": [], "nodeName": "n"})).unwrap();
+    pod
+}
+
+#[test]
+fn a_next_attempt_waits_for_what_is_left_of_the_last_pod_and_says_so() {
+    let going = task("a")
+        .running()
+        .with(&json!({"spec": {"retry": {"limit": 1}}, "status": {"attempts": 1}}));
+    let ours = job(&going, &[]);
+    let mut rest = pod_with_a_rest(&going, "Running");
+    let waits = "outlived attempt 1 failed: container \"claude-code\" failed with exit code 3; the \
+                 next one waits for the end of Pod \"a-x\", again in 2.5s";
+    check_begun(&going, Some(&ours), Some(&rest), waits);
+    let outlived = with_news_of(&going, &ours, &rest);
+    let status = outlived.status.clone().unwrap();
+    assert_eq!(status.phase, Some(crate::api::task::TaskPhase::Pending));
+    assert_eq!(stage(&outlived), Stage::Begun(1));
+    // It is told to end once that is written, and once.
+    check_begun(&outlived, Some(&ours), Some(&rest), "stop Pod a-x");
+    rest.spec.as_mut().unwrap().active_deadline_seconds = Some(1);
+    check_begun(&outlived, Some(&ours), Some(&rest), waits);
+    assert_eq!(with_news_of(&outlived, &ours, &rest), outlived);
+    // That deadline is not why the attempt failed.
+    let mut over = pod_with_a_rest(&going, "Failed");
+    over.status.as_mut().unwrap().reason = Some("DeadlineExceeded".into());
+    let again = "again at 2026-03-01T12:00:30Z: attempt 1 failed: container \"claude-code\" failed \
+                 with exit code 3; the next one starts at 12:00:30 UTC";
+    check_begun(&outlived, Some(&ours), Some(&over), again);
+    let cancelled = outlived.with(&json!({"spec": {"cancelled": true}}));
+    check_begun(
+        &cancelled,
+        Some(&ours),
+        Some(&rest),
+        "ended Cancelled: cancelled; container \"claude-code\" failed with exit code 3",
+    );
+}
+
+/// The Task once what is decided about it is written.
+fn with_news_of(task: &Task, job: &Job, pod: &Pod) -> Task {
+    let sight = Sight::Begun {
+        job: Some(job),
+        pod: Some(pod),
+        refusal: None,
+    };
+    let Step::Report { news, .. } = decide(task, &sight, &Options::default(), now()) else {
+        panic!("nothing to report");
+    };
+    let mut task = task.clone();
+    task.status = Some(status::next(&task, &news, now()));
+    task
+}
+
+#[test]
+fn a_pod_that_goes_for_other_reasons_is_left_to_them() {
+    let going = task("a").running().with(&json!({
+        "spec": {"retry": {"onDisruption": "Always"}}, "status": {"attempts": 1},
+    }));
+    let ours = job(&going, &[]);
+    let mut rest = pod_with_a_rest(&going, "Running");
+    let conditions = json!([{
+        "type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager",
+        "message": "gone",
+    }]);
+    rest.status.as_mut().unwrap().conditions = serde_json::from_value(conditions).unwrap();
+    let waits = "outlived disrupted attempt 1 was lost: Pod \"a-x\" was disrupted: gone; the next one \
+                 waits for the end of Pod \"a-x\", again in 2.5s";
+    check_begun(&going, Some(&ours), Some(&rest), waits);
+    let told = with_news_of(&going, &ours, &rest);
+    check_begun(&told, Some(&ours), Some(&rest), waits);
+    assert_eq!(with_news_of(&told, &ours, &rest), told);
+}
+
+#[test]
+fn a_pod_that_is_refused_is_told_and_looked_for() {
+    let new = task("a").claimed("PodPending").with(&json!({
+        "spec": {"podOverrides": {"env": [{"name": "API_TOKEN", "value": "canary-value"}]}},
+    }));
+    let mut ours = job(&new, &[]);
+    ours.metadata.creation_timestamp = new.metadata.creation_timestamp.clone();
+    let sight = |refusal| Sight::Begun {
+        job: Some(&ours),
+        pod: None,
+        refusal,
+    };
+    check(
+        &new,
+        &sight(Some("exceeded quota; canary-value")),
+        "waits JobRefused: the cluster refuses the Pod of Job \"a\": exceeded quota; (sensitive), \
+         again in 2.5s",
+    );
+    check(
+        &new,
+        &sight(None),
+        "waits PodPending: Job \"a\" has no Pod yet, again in 2.5s",
+    );
+    // It has begun all the same: a Job that is missing now is lost.
+    let news = News::waiting(Waiting::JobRefused, "why");
+    let mut told = new.clone();
+    told.status = Some(status::next(&new, &news, now()));
+    assert_eq!(stage(&told), Stage::Begun(1));
+}
+
+#[test]
+fn what_may_not_be_read_is_said() {
+    let hidden = FoundSecret {
+        wanted: Key {
+            secret: "key".into(),
+            key: "ANTHROPIC_API_KEY",
+        },
+        state: SecretState::Forbidden,
+    };
+    check(
+        &task("a"),
+        &unseen(&needs(FoundWorkspace::NotAsked, vec![hidden])),
+        "waits SecretForbidden: the controller may not read Secret \"key\" in namespace \"team\"; \
+         let a Role grant it \"get\", again in 2.5s",
+    );
+    let asks = task("a").with(&json!({"spec": {"workspaceRef": {"name": "web"}}}));
+    let odd = FoundWorkspace::Unreadable("invalid type: map".into());
+    check(
+        &asks,
+        &unseen(&needs(odd, vec![])),
+        "waits WorkspaceInvalid: Workspace \"web\" cannot be used: invalid type: map, again in 2.5s",
+    );
 }

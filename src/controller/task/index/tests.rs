@@ -27,6 +27,24 @@ fn apply(index: &Index, task: &Task) {
     index.note(&Event::Apply(DeserializeGuard(Ok(task.clone()))));
 }
 
+#[test]
+fn one_that_is_being_deleted_holds_up_nobody() {
+    let index = Arc::new(Index::default());
+    let goes = json!({"metadata": {"deletionTimestamp": "2026-03-01T12:00:00Z"}});
+    let first = on_branch("a", "2026-03-01T11:00:00Z").with(&json!({"spec": {"dependsOn": ["x"]}}));
+    let second = on_branch("b", "2026-03-01T11:00:01Z");
+    apply(&index, &first);
+    apply(&index, &second);
+    woken(&index);
+    assert_eq!(index.ahead(&second).as_deref(), Some("a"));
+    assert!(index.is_needed(&task("x")));
+    // Somebody's finalizer keeps it there.
+    apply(&index, &first.with(&goes));
+    assert_eq!(woken(&index), ["b", "x"]);
+    assert_eq!(index.ahead(&second), None);
+    assert!(!index.is_needed(&task("x")));
+}
+
 /// Who is to be looked at now.
 fn woken(index: &Arc<Index>) -> Vec<String> {
     let mut stream = Box::pin(index.clone().woken());

@@ -6,7 +6,7 @@ use super::*;
 
 /// What a Pod of this status tells: state, reason, message, exit code.
 fn told(status: &Value) -> String {
-    match of_pod(&pod(&task("a"), status), "claude-code", now()) {
+    match of_pod(&pod(&task("a"), status), "claude-code", false, now()) {
         Told::Settling(then) => format!("settles until {then}"),
         Told::News(news) => {
             assert_eq!(news.pod.as_deref(), Some("a-x"));
@@ -18,7 +18,7 @@ fn told(status: &Value) -> String {
 fn said(what: &What) -> String {
     match what {
         What::Waiting(reason, message) => format!("{}: {message}", reason.as_str()),
-        What::Made { .. } | What::Again(_) => panic!("no Pod tells this"),
+        What::Made { .. } | What::Outlived { .. } | What::Again(_) => panic!("no Pod tells this"),
         What::Running => "runs".into(),
         What::Ended(it) => {
             let code = it
@@ -128,7 +128,7 @@ fn only_the_agents_container_makes_it_run() {
 fn success() {
     let done = containers("Succeeded", &ended(0, ""), &ended(0, &report(0, "")));
     check(&done, "Succeeded: container \"claude-code\" finished [0]");
-    let Told::News(news) = of_pod(&pod(&task("a"), &done), "claude-code", now()) else {
+    let Told::News(news) = of_pod(&pod(&task("a"), &done), "claude-code", false, now()) else {
         panic!("no news");
     };
     let What::Ended(ending) = news.what else {
@@ -293,14 +293,15 @@ fn a_node_that_was_lost() {
 fn a_failed_container_is_judged_after_a_while_in_any_case() {
     let status = containers("Running", &ended(0, ""), &ended(1, ""));
     let pod = pod(&task("a"), &status);
-    let at = |text: &str| of_pod(&pod, "claude-code", text.parse().unwrap());
+    let at = |text: &str| of_pod(&pod, "claude-code", false, text.parse().unwrap());
     assert!(matches!(at("2026-03-01T12:00:07Z"), Told::Settling(_)));
     assert!(matches!(at("2026-03-01T12:00:08Z"), Told::News(_)));
 }
 
 #[test]
 fn a_job_without_pod() {
-    let tells = |conditions: &[(&str, &str)]| said(&of_job(&job(&task("a"), conditions)).what);
+    let tells =
+        |conditions: &[(&str, &str)]| said(&of_job(&job(&task("a"), conditions), None).what);
     assert_eq!(tells(&[]), "PodPending: Job \"a\" has no Pod yet");
     assert_eq!(
         tells(&[("FailureTarget", "BackoffLimitExceeded")]),
@@ -335,7 +336,7 @@ fn hostile_reports_are_bounded() {
 /// Whether the agent may have begun, by a Pod of this status.
 #[track_caller]
 fn check_begun(status: &Value, expected: bool) {
-    let told = of_pod(&pod(&task("a"), status), "claude-code", now());
+    let told = of_pod(&pod(&task("a"), status), "claude-code", false, now());
     let Told::News(news) = told else {
         panic!("it settles");
     };
@@ -387,7 +388,7 @@ fn a_pod_that_somebody_deleted_did_not_fail_by_itself() {
             k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(deleted),
         );
         pod.metadata.deletion_grace_period_seconds = Some(30);
-        let Told::News(news) = of_pod(&pod, "claude-code", now()) else {
+        let Told::News(news) = of_pod(&pod, "claude-code", false, now()) else {
             panic!("it settles");
         };
         assert_eq!(said(&news.what), expected);
@@ -416,7 +417,7 @@ fn a_pod_that_somebody_deleted_did_not_fail_by_itself() {
 fn what_a_run_used() {
     let told = r#"{"version":1,"outputs":[],"results":{},"exitCode":0,"succeeded":true,"usage":{"costUSD":0.5,"estimated":true,"inputTokens":2300,"cachedInputTokens":300,"outputTokens":55,"turns":2}}"#;
     let done = containers("Succeeded", &ended(0, ""), &ended(0, told));
-    let Told::News(news) = of_pod(&pod(&task("a"), &done), "claude-code", now()) else {
+    let Told::News(news) = of_pod(&pod(&task("a"), &done), "claude-code", false, now()) else {
         panic!("no news");
     };
     let What::Ended(ending) = news.what else {
@@ -426,4 +427,37 @@ fn what_a_run_used() {
     let expected = json!({"costUSD": 0.5, "estimated": true, "inputTokens": 2300,
         "cachedInputTokens": 300, "outputTokens": 55, "turns": 2});
     assert_eq!(usage, expected);
+}
+
+#[test]
+fn a_job_whose_pod_is_refused() {
+    let told = of_job(&job(&task("a"), &[]), Some("exceeded quota"));
+    let said = "the cluster refuses the Pod of Job \"a\": exceeded quota";
+    assert_eq!(told, News::waiting(Waiting::JobRefused, said));
+    // It is asked about only when its Pod is due, and only if nobody holds it back.
+    let mut it = job(&task("a"), &[]);
+    assert_eq!(lacks_pod_at(&it), None);
+    it.metadata.creation_timestamp = task("a").metadata.creation_timestamp;
+    let due = "2026-03-01T11:59:55Z".parse().unwrap();
+    assert_eq!(lacks_pod_at(&it), Some(due));
+    it.spec = serde_json::from_value(json!({"suspend": true, "template": {}})).unwrap();
+    assert_eq!(lacks_pod_at(&it), None);
+}
+
+#[test]
+fn what_befalls_a_pod_after_a_known_end_is_not_its_cause() {
+    let mut killed = containers("Failed", &ended(0, ""), &ended(3, ""));
+    killed["reason"] = json!("DeadlineExceeded");
+    let reason = |known_end| {
+        let told = of_pod(&pod(&task("a"), &killed), "claude-code", known_end, now());
+        let Told::News(news) = told else {
+            panic!("no news")
+        };
+        let What::Ended(ending) = news.what else {
+            panic!("no end")
+        };
+        ending.reason
+    };
+    assert_eq!(reason(false), End::DeadlineExceeded);
+    assert_eq!(reason(true), End::AgentFailed);
 }

@@ -98,11 +98,15 @@ fn context(client: Client) -> Context {
         .with(crate::api::task::AgentType::ClaudeCode, "claude:1");
     Context {
         policies: Policies::new(client.clone()),
+        refusals: Refusals::new(client.clone()),
         client,
         caches: Caches {
             tasks,
             jobs,
-            pods,
+            pods: crate::controller::task::pods::Pods {
+                store: pods,
+                names: Arc::default(),
+            },
             index: Arc::default(),
         },
         options,
