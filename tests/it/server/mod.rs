@@ -218,3 +218,13 @@ macro_rules! on_both_servers {
         }
     };
 }
+
+/// The same on the real server alone: for what the embedded one does not have.
+#[macro_export]
+macro_rules! on_the_real_server {
+    ($($test:ident),+ $(,)?) => {
+        mod real_alone {
+            $(#[test] fn $test() { $crate::server::run($crate::server::Kind::Real, super::$test); })+
+        }
+    };
+}

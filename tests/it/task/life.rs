@@ -16,10 +16,12 @@ crate::on_both_servers!(
     a_job_deleted_by_hand_is_lost,
     a_job_of_the_same_name_is_left_alone,
     a_task_that_ran_out_of_its_time_is_deleted_with_its_job,
-    a_job_that_the_server_refuses_ends_the_task,
     a_replica_that_stops_hands_over_at_once,
     a_deleted_task_takes_its_job_with_it,
 );
+
+// The embedded server does not check a Pod's resources.
+crate::on_the_real_server!(a_job_that_the_server_refuses_ends_the_task,);
 
 async fn a_task_runs_to_its_outputs(context: Context) {
     create_secret(&context).await;
@@ -396,10 +398,6 @@ async fn a_task_that_ran_out_of_its_time_is_deleted_with_its_job(context: Contex
 }
 
 async fn a_job_that_the_server_refuses_ends_the_task(context: Context) {
-    // The embedded server does not check a Pod's resources.
-    if context.server == Kind::Embedded {
-        return;
-    }
     create_secret(&context).await;
     let controller = Controller::start(&context);
     for (name, resources) in [

@@ -40,7 +40,6 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::server::Context;
-use crate::server::Kind;
 use crate::server::eventually;
 use crate::server::kubelet;
 

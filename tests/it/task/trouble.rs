@@ -11,12 +11,16 @@ use super::*;
 crate::on_both_servers!(
     why_a_pod_does_not_start_is_told,
     how_a_pod_ended_is_told,
-    a_quota_is_waited_for,
-    a_pod_that_the_cluster_refuses_is_told,
     what_cannot_be_read_is_told_and_holds_up_no_other,
     a_job_that_was_made_and_vanished_is_lost,
     a_job_that_somebody_holds_back_is_left_so,
     a_task_costs_six_writes,
+);
+
+// The embedded server knows no quotas.
+crate::on_the_real_server!(
+    a_quota_is_waited_for,
+    a_pod_that_the_cluster_refuses_is_told,
 );
 
 async fn why_a_pod_does_not_start_is_told(context: Context) {
@@ -94,10 +98,6 @@ async fn how_a_pod_ended_is_told(context: Context) {
 }
 
 async fn a_quota_is_waited_for(context: Context) {
-    // The embedded server knows no quotas.
-    if context.server == Kind::Embedded {
-        return;
-    }
     create_secret(&context).await;
     let quotas = nothing_of(&context, "count/jobs.batch").await;
     let controller = Controller::start(&context);
@@ -134,10 +134,6 @@ async fn nothing_of(context: &Context, kind: &str) -> Api<ResourceQuota> {
 }
 
 async fn a_pod_that_the_cluster_refuses_is_told(context: Context) {
-    // The embedded server knows no quotas.
-    if context.server == Kind::Embedded {
-        return;
-    }
     create_secret(&context).await;
     let quotas = nothing_of(&context, "pods").await;
     let controller = Controller::start(&context);
