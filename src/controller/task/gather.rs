@@ -21,7 +21,6 @@ use kube::runtime::reflector::Store;
 use super::branch;
 use super::branch::Holder;
 use super::decide;
-use super::decide::Ownership;
 use super::dependencies;
 use super::index::Index;
 use super::needs;
@@ -30,6 +29,8 @@ use super::needs::FoundWorkspace;
 use super::needs::Needs;
 use super::needs::SecretState;
 use super::outcome;
+use super::ownership;
+use super::ownership::Ownership;
 use super::pods;
 use super::pods::Pods;
 use super::refusals::Refusals;
@@ -115,7 +116,7 @@ pub(super) async fn gather(
         Stage::Deleting => Ok(Found::Unneeded),
         Stage::Finished => Ok(Found::Finished {
             left: cached(&caches.jobs, task, &stage::job_name(task))
-                .filter(|it| is_ours(it, task) && decide::is_held_back(it)),
+                .filter(|it| is_ours(it, task) && ownership::is_held_back(it)),
             needed: caches.index.is_needed(task),
         }),
         Stage::Before(at) => before(client, caches, task, at, now).await,
@@ -169,7 +170,7 @@ async fn begun(
     let name = stage::job_name(task);
     let job = match cached(&caches.jobs, task, &name) {
         // One that the cache shows as held back may have been released since.
-        Some(job) if !decide::is_held_back(&job) => Some(job),
+        Some(job) if !ownership::is_held_back(&job) => Some(job),
         Some(_) | None => jobs(client, task).get_opt(&name).await?.map(Arc::new),
     };
     let job = job.filter(|it| is_ours(it, task));
@@ -188,7 +189,7 @@ async fn begun(
 }
 
 fn is_ours(job: &Job, task: &Task) -> bool {
-    decide::ownership(job, task) == Ownership::Ours
+    ownership::of(job, task) == Ownership::Ours
 }
 
 /// What `task` needs before it can start.

@@ -17,6 +17,7 @@ mod needs;
 mod news;
 mod notices;
 mod outcome;
+mod ownership;
 mod pods;
 mod reason;
 mod reconcile;

@@ -18,8 +18,8 @@ use kube::runtime::reflector::ObjectRef;
 use kube::runtime::reflector::Store;
 use kube::runtime::watcher::Event;
 
-use super::decide;
 use super::outcome;
+use super::ownership;
 use crate::api::Task;
 use crate::api::labels;
 use crate::model::names::cut;
@@ -54,7 +54,7 @@ impl Pods {
         let listed = list(client, task, &task.name_any()).await?;
         Ok(listed
             .into_iter()
-            .find(|it| decide::belongs(it, task, job))
+            .find(|it| ownership::belongs(it, task, job))
             .map(Arc::new))
     }
 
@@ -64,7 +64,7 @@ impl Pods {
         let mut pods = names
             .iter()
             .filter_map(|name| self.store.get(&ObjectRef::new(name).within(&namespace)));
-        pods.find(|it| decide::belongs(it, task, job))
+        pods.find(|it| ownership::belongs(it, task, job))
     }
 }
 

@@ -21,11 +21,11 @@ use kube::api::PostParams;
 use serde_json::json;
 
 use super::build;
-use super::decide;
-use super::decide::Ownership;
 use super::decide::Start;
 use super::news::JobId;
 use super::news::News;
+use super::ownership;
+use super::ownership::Ownership;
 use super::reason::End;
 use super::reason::Waiting;
 use super::record;
@@ -232,7 +232,7 @@ async fn taken(jobs: &Api<Job>, task: Task, name: &str) -> Result<Started, kube:
     let Some(job) = jobs.get_opt(name).await? else {
         return Ok(Started::Outdated);
     };
-    match decide::ownership(&job, &task) {
+    match ownership::of(&job, &task) {
         Ownership::Ours => Ok(Started::Made {
             task: Box::new(task),
             job: JobId::of(&job),
@@ -240,7 +240,7 @@ async fn taken(jobs: &Api<Job>, task: Task, name: &str) -> Result<Started, kube:
         }),
         Ownership::Namesake => Ok(Started::Outdated),
         Ownership::Foreign => {
-            let news = decide::name_taken(&task, &job);
+            let news = ownership::name_taken(&task, &job);
             Ok(no(task, news))
         }
     }

@@ -19,8 +19,8 @@ use kube::runtime::reflector::ObjectRef;
 use kube::runtime::reflector::Store;
 use kube::runtime::watcher;
 
-use super::decide;
 use super::index::Index;
+use super::ownership;
 use super::pods::Names;
 use super::pods::Pods;
 use super::status;
@@ -112,7 +112,7 @@ pub(super) fn owner(job: &Job) -> Option<ObjectRef<Watched>> {
         .owner_references()
         .iter()
         .find(|it| it.controller == Some(true))?;
-    decide::is_a_task(owner).then(|| reference(&owner.name, job.namespace()))
+    ownership::is_a_task(owner).then(|| reference(&owner.name, job.namespace()))
 }
 
 /// The Task that a Pod says it runs.

@@ -8,6 +8,7 @@ use super::super::needs::Key;
 use super::super::needs::SecretState;
 use super::super::news::What;
 use super::*;
+use crate::api::labels;
 
 /// What is found when all is there that a Task without workspace needs.
 fn all_there() -> Needs {
@@ -257,7 +258,7 @@ fn a_job_of_this_name_that_is_not_ours() {
         let task = claimed
             .clone()
             .with(&json!({"metadata": {"labels": {label: "x"}}}));
-        let said = told(report(name_taken(&task, &other)));
+        let said = told(report(ownership::name_taken(&task, &other)));
         assert!(said.contains(way), "{said}");
     }
 }
@@ -383,7 +384,7 @@ fn a_pod_that_outlives_its_job_still_tells() {
         Some(&own),
         "ended Succeeded: container \"claude-code\" finished",
     );
-    assert!(!belongs(&says("earlier-uid"), &new, None));
+    assert!(!ownership::belongs(&says("earlier-uid"), &new, None));
 }
 
 const FINISHED: Sight = Sight::Finished {
