@@ -16,6 +16,7 @@ use super::clone;
 use super::clone::Cloned;
 use super::clone::Manner;
 use super::clone::Wanted;
+use super::credentials;
 use super::git_config::Helper;
 use super::options;
 use super::options::Options;
@@ -58,7 +59,10 @@ pub fn main(words: &[OsString]) -> i32 {
     let (told, code) = match Options::parse(words) {
         Ok(options) => match run(&options) {
             Ok(()) => return 0,
-            Err(error) => (chain(&error), FAILED),
+            Err(error) => {
+                let dir = options.credentials_dir.as_deref();
+                (credentials::hidden(&chain(&error), dir), FAILED)
+            }
         },
         Err(error) => (chain(&error), USAGE),
     };
@@ -124,7 +128,8 @@ fn run(options: &Options) -> Result<(), Error> {
         source,
     })?;
     for skipped in skipped {
-        say(&skipped.to_string());
+        let dir = credentials_dir.as_deref();
+        say(&credentials::hidden(&skipped.to_string(), dir));
     }
     say(&format!("checked out \"{url}\" at {commit}"));
     write(&axon_dir.join(BASE_FILE), format!("{commit}\n").as_bytes())

@@ -4,11 +4,14 @@ use std::io;
 use std::path::Path;
 
 use axon_helper::secret_files;
+use serde_json::json;
 
 use crate::model::GitCredentials;
 use crate::model::GitKeys;
 use crate::model::InvalidCredentials;
 use crate::model::Secret;
+use crate::model::sensitive;
+use crate::model::sensitive::Known;
 use crate::repo::Credentials;
 
 /// Why the mounted Secret is no credential. Never holds a value of it.
@@ -39,4 +42,11 @@ pub(super) fn read(dir: &Path) -> Result<Option<Credentials>, Error> {
         source,
     })?;
     Ok(Credentials::of(&found))
+}
+
+/// `text`, which may repeat what a server said, without what the Secret in `dir` holds.
+pub(super) fn hidden(text: &str, dir: Option<&Path>) -> String {
+    let values = dir.and_then(|dir| secret_files::read(dir, &GitKeys::SECRET).ok());
+    let values: Vec<String> = values.into_iter().flatten().flatten().collect();
+    sensitive::line(text, &Known::of(&json!({"secret": values})))
 }

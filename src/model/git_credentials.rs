@@ -27,6 +27,9 @@ pub enum GitKeys {
 }
 
 impl GitKeys {
+    /// Of all their names, those whose values are secret.
+    pub const SECRET: [&str; 3] = [GITHUB_TOKEN, PASSWORD, SSH_KEY];
+
     /// Their names.
     pub fn names(self) -> &'static [&'static str] {
         match self {

@@ -6,6 +6,8 @@ mod references;
 mod submodules;
 
 use std::fs;
+use std::io::Read as _;
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::fs::symlink;
@@ -301,6 +303,40 @@ fn failures_are_told_without_the_token() {
         &["--url", &url],
         &format!("cannot check out \"{url}\": \"{url}\" wants another credential"),
     );
+}
+
+#[test]
+fn what_a_server_repeats_is_not_told() {
+    // It takes the credential and then says it back, as no server should.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/a/b", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let mut asked = Vec::new();
+        for connection in listener.incoming().take(1) {
+            let mut connection = connection.unwrap();
+            let mut head = [0; 4096];
+            let length = connection.read(&mut head).unwrap();
+            asked.push(String::from_utf8_lossy(&head[..length]).into_owned());
+            let said = format!("ERR no luck with token {TOKEN}");
+            let line = format!("{:04x}{said}", said.len() + 4);
+            let body = format!("001e# service=git-upload-pack\n0000{line}");
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/x-git-upload-pack-advertisement\r\n\
+                 content-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            );
+            connection.write_all(answer.as_bytes()).unwrap();
+        }
+        asked
+    });
+    let pod = Pod::new().secret("GITHUB_TOKEN", TOKEN);
+    let message = pod.refused(&["--url", &url]);
+    assert!(
+        message.contains("no luck with token (sensitive)"),
+        "{message}"
+    );
+    assert!(!message.contains(TOKEN), "{message}");
+    assert!(server.join().unwrap()[0].starts_with("GET /a/b/info/refs"));
 }
 
 #[test]
