@@ -1,6 +1,7 @@
 //! `git://`: plain TCP, without credential and without protection.
 
 use std::io;
+use std::io::BufWriter;
 use std::net::TcpStream;
 
 use gix::protocol::transport::Protocol;
@@ -24,12 +25,14 @@ pub(super) fn open(
     url: &RepoUrl,
     access: &Access,
     line: &Line,
-) -> io::Result<Connection<Guard<TcpStream>, TcpStream>> {
+) -> io::Result<Connection<Guard<TcpStream>, BufWriter<TcpStream>>> {
     let path = remote_path(url).ok_or_else(|| line.fail(no_path()))?;
     let stream = connect(url, access, line)?;
     stream.set_read_timeout(Some(TICK))?;
     stream.set_write_timeout(Some(line.silence()))?;
-    let write = stream.try_clone()?;
+    // A request is many small writes and one flush: it goes out whole, and at once.
+    stream.set_nodelay(true)?;
+    let write = BufWriter::new(stream.try_clone()?);
     Ok(Connection::new(
         Guard::new(stream, line),
         write,

@@ -4,6 +4,7 @@
 //! The key stands in a file that goes with the connection: not in an argument, nor in the environment.
 
 use std::io;
+use std::io::BufWriter;
 use std::io::Read;
 use std::net::Shutdown;
 use std::net::SocketAddr;
@@ -41,11 +42,12 @@ const MAX_TOLD: u64 = 16 << 10;
 const PORT: u16 = 22;
 /// How long the program may take to end after it has closed its output.
 const END: Duration = Duration::from_secs(5);
+
 pub(super) fn open(
     url: &RepoUrl,
     access: &Access,
     line: &Line,
-) -> io::Result<Connection<Guard<Program>, UnixStream>> {
+) -> io::Result<Connection<Guard<Program>, BufWriter<UnixStream>>> {
     let Some(Credentials::Ssh { key, known_hosts }) = &access.credentials else {
         return Err(line.fail(Failure::Unfit("there is no private key")));
     };
@@ -58,7 +60,8 @@ pub(super) fn open(
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_read_timeout(Some(TICK))?;
     ours.set_write_timeout(Some(line.silence()))?;
-    let write = ours.try_clone()?;
+    // A request is many small writes and one flush: it goes out whole.
+    let write = BufWriter::new(ours.try_clone()?);
     let at = place(url, access, line)?;
     let mut command = command(url, &path, &files, at.as_ref(), line.silence());
     command
