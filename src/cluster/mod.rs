@@ -3,6 +3,7 @@
 //! Objects are JSON; no type of the client library leaves this module. Every request has a time limit and
 //! a bounded answer. Nothing here decides anything.
 
+mod bare;
 mod error;
 mod identity;
 mod install;
@@ -15,6 +16,7 @@ mod watch;
 use http::Method;
 use kube::Client;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::json;
 
@@ -25,6 +27,7 @@ use crate::model::Namespace;
 use crate::model::plan::LiveId;
 use crate::model::plan::Manifest;
 
+use bare::Bare;
 pub use error::Error;
 pub use identity::Identity;
 pub use install::install;
@@ -133,12 +136,13 @@ impl Cluster {
 
     /// The objects that `selector` selects.
     pub async fn list(&self, resource: Resource, selector: &str) -> Result<Vec<Object>, Error> {
-        self.list_all(resource, selector, false).await
+        self.list_all::<Object>(resource, selector).await
     }
 
-    /// Metadata of all objects of a kind.
+    /// Metadata of all objects of a kind, without `managedFields`.
     pub async fn list_metadata(&self, resource: Resource) -> Result<Vec<Object>, Error> {
-        self.list_all(resource, "", true).await
+        let all = self.list_all::<Bare>(resource, "").await?;
+        Ok(all.into_iter().map(Object::from).collect())
     }
 
     /// The object, if it is there.
@@ -272,27 +276,21 @@ impl Cluster {
         .map(drop)
     }
 
-    async fn list_all(
-        &self,
-        resource: Resource,
-        selector: &str,
-        metadata_only: bool,
-    ) -> Result<Vec<Object>, Error> {
+    async fn list_all<T: Item>(&self, resource: Resource, selector: &str) -> Result<Vec<T>, Error> {
         for _ in 1..LIST_ATTEMPTS {
-            match self.list_once(resource, selector, metadata_only).await {
+            match self.list_once(resource, selector).await {
                 Err(Error::Expired) => {}
                 done => return done,
             }
         }
-        self.list_once(resource, selector, metadata_only).await
+        self.list_once(resource, selector).await
     }
 
-    async fn list_once(
+    async fn list_once<T: Item>(
         &self,
         resource: Resource,
         selector: &str,
-        metadata_only: bool,
-    ) -> Result<Vec<Object>, Error> {
+    ) -> Result<Vec<T>, Error> {
         let mut objects = Vec::new();
         let mut next = String::new();
         loop {
@@ -305,11 +303,11 @@ impl Cluster {
             if !next.is_empty() {
                 call = call.query("continue", &next);
             }
-            if metadata_only {
+            if T::METADATA_ONLY {
                 call = call.metadata_only();
             }
-            let page: Page = call.send(&self.client).await?;
-            objects.extend(page.items.unwrap_or_default().into_iter().map(Object::new));
+            let page: Page<T> = call.send(&self.client).await?;
+            objects.extend(page.items.unwrap_or_default());
             next = page.metadata.next;
             if next.is_empty() {
                 return Ok(objects);
@@ -349,12 +347,26 @@ impl Cluster {
     }
 }
 
+/// What a list is read as.
+trait Item: DeserializeOwned {
+    /// Whether no more than metadata is asked for.
+    const METADATA_ONLY: bool;
+}
+
+impl Item for Object {
+    const METADATA_ONLY: bool = false;
+}
+
+impl Item for Bare {
+    const METADATA_ONLY: bool = true;
+}
+
 /// One page of a list.
 #[derive(Deserialize)]
-struct Page {
+struct Page<T> {
     #[serde(default)]
     metadata: PageMetadata,
-    items: Option<Vec<Value>>,
+    items: Option<Vec<T>>,
 }
 
 #[derive(Default, Deserialize)]

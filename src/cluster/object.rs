@@ -1,11 +1,13 @@
 //! An object as the API server gave it.
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::model::plan::LiveId;
 
 /// An object, as JSON.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Deserialize)]
+#[serde(transparent)]
 pub struct Object(Value);
 
 impl Object {

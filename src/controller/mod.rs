@@ -4,6 +4,7 @@
 //! the embedded one they do not know. Nothing here may rest on being the only controller: leader
 //! election saves work, the API server's own checks keep a run from happening twice.
 
+mod cached;
 mod clock;
 mod commit_status;
 mod conflicts;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::StreamExt as _;
-use futures::stream;
+use futures::stream::FuturesUnordered;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -173,12 +173,19 @@ impl Run<'_> {
         at_once: usize,
         broken: &BTreeSet<String>,
     ) -> Vec<(usize, &'s Step, Fate)> {
-        let turns: Vec<_> = steps
-            .into_iter()
-            .map(async |(index, step)| (index, step, self.turn(step, broken).await))
-            .collect();
-        let turns = stream::iter(turns).buffer_unordered(at_once);
-        turns.boxed().collect().await
+        let mut steps = steps.into_iter();
+        let mut under_way = FuturesUnordered::new();
+        let mut ended = Vec::with_capacity(steps.len());
+        loop {
+            for (index, step) in steps.by_ref().take(at_once - under_way.len()) {
+                let turn = async move { (index, step, self.turn(step, broken).await) };
+                under_way.push(turn.boxed());
+            }
+            match under_way.next().await {
+                Some(turn) => ended.push(turn),
+                None => return ended,
+            }
+        }
     }
 
     async fn turn(&self, step: &Step, broken: &BTreeSet<String>) -> Fate {

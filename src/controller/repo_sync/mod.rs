@@ -57,6 +57,7 @@ use self::reconcile::Context;
 use self::reconcile::Error;
 use self::rivals::Rivals;
 use self::view::View;
+use super::cached::without_managers;
 use super::clock;
 use super::commit_status::CommitStatuses;
 use super::conflicts::Conflicts;
@@ -75,6 +76,7 @@ pub(super) async fn run(client: Client, options: &Options, stop: CancellationTok
     let syncs = options.scope::<DeserializeGuard<RepoSync>>(&client);
     let syncs = watcher(syncs, watcher::Config::default())
         .default_backoff()
+        .modify(without_managers)
         .reflect(writer);
     let (wake, calls) = mpsc::channel(CALLS);
     let context = Arc::new(Context {
@@ -131,7 +133,9 @@ async fn follow(context: &Context, options: &Options) {
 
 /// Forgets RepoSyncs that are gone. Their ids are free: the others look again.
 fn clean(context: &Context) {
-    context.memories.retain(|name| context.rivals.has(name));
+    context
+        .memories
+        .retain(context.rivals.len(), |name| context.rivals.has(name));
     context.conflicts.retain(|name| context.rivals.has(name));
     for gone in context.claims.retain(|name| context.rivals.has(name)) {
         for sibling in context.claims.touch_siblings(&gone, clock::now()) {

@@ -18,6 +18,11 @@ impl Rivals {
         Self(store)
     }
 
+    /// How many RepoSyncs there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether the RepoSync is there.
     pub(super) fn has(&self, name: &Name) -> bool {
         self.0.get(name).is_some()

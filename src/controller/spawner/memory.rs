@@ -75,10 +75,17 @@ impl Memory {
         lock(&self.errors).remove(spawner);
     }
 
-    /// Drops what is remembered of spawners that are gone.
-    pub(super) fn retain(&self, exists: impl Fn(&ObjectRef<TaskSpawner>) -> bool) {
-        lock(&self.polls).retain(|spawner, _| exists(spawner));
-        lock(&self.errors).retain(|spawner, _| exists(spawner));
+    /// Drops what is remembered of spawners that are gone. Of the `alive` that there are each is
+    /// remembered once at most: only where more are, all are looked through.
+    pub(super) fn retain(&self, alive: usize, exists: impl Fn(&ObjectRef<TaskSpawner>) -> bool) {
+        let mut polls = lock(&self.polls);
+        if polls.len() > alive {
+            polls.retain(|spawner, _| exists(spawner));
+        }
+        let mut errors = lock(&self.errors);
+        if errors.len() > alive {
+            errors.retain(|spawner, _| exists(spawner));
+        }
     }
 }
 

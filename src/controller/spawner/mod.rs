@@ -32,6 +32,7 @@ use kube::runtime::watcher;
 use tokio_util::sync::CancellationToken;
 
 use self::memory::Memory;
+use super::cached::without_managers;
 use super::options::Options;
 use crate::api::Task;
 use crate::api::TaskSpawner;
@@ -57,6 +58,7 @@ pub async fn run(client: Client, options: &Options, stop: CancellationToken) {
         watcher::Config::default(),
     )
     .default_backoff()
+    .modify(without_managers)
     .reflect(writer)
     .applied_objects()
     // Our own writes to the status are no news.
@@ -81,9 +83,8 @@ pub async fn run(client: Client, options: &Options, stop: CancellationToken) {
         .run(reconcile::reconcile, reconcile::error_policy, context)
         .for_each(|result| {
             let (context, store) = &cleaner;
-            context
-                .memory
-                .retain(|key| store.get(&watched(key)).is_some());
+            let exists = |key: &ObjectRef<TaskSpawner>| store.get(&watched(key)).is_some();
+            context.memory.retain(store.len(), exists);
             if let Err(controller::Error::QueueError(error)) = result {
                 tracing::warn!(%error, "cannot watch TaskSpawners and their Tasks");
             }

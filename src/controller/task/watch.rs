@@ -27,6 +27,7 @@ use super::status;
 use crate::api::Task;
 use crate::api::Workspace;
 use crate::api::labels;
+use crate::controller::cached::without_managers;
 
 /// A Task as the watch knows it.
 type Watched = DeserializeGuard<Task>;
@@ -42,11 +43,7 @@ pub(super) fn tasks(
     let (store, writer) = reflector::store();
     let stream = watcher(api, watcher::Config::default())
         .default_backoff()
-        .modify(|task| {
-            if let Ok(task) = &mut task.0 {
-                task.metadata.managed_fields = None;
-            }
-        })
+        .modify(without_managers)
         .reflect(writer)
         // After the cache: whoever is woken finds the change there.
         .inspect_ok(move |event| index.note(event))

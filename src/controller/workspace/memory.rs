@@ -69,9 +69,13 @@ impl Memories {
         self.lock().insert(name, memory);
     }
 
-    /// Drops what is remembered of Workspaces that are gone.
-    pub(super) fn retain(&self, exists: impl Fn(&Name) -> bool) {
-        self.lock().retain(|name, _| exists(name));
+    /// Drops what is remembered of Workspaces that are gone. Of the `alive` that there are each is
+    /// remembered once at most: only where more are, all are looked through.
+    pub(super) fn retain(&self, alive: usize, exists: impl Fn(&Name) -> bool) {
+        let mut known = self.lock();
+        if known.len() > alive {
+            known.retain(|name, _| exists(name));
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Name, Memory>> {

@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use futures::StreamExt as _;
 use kube::Client;
+use kube::Resource as _;
 use kube::core::DeserializeGuard;
 use kube::runtime::Controller;
 use kube::runtime::PredicateConfig;
@@ -38,6 +39,7 @@ use self::memory::Memories;
 use self::reconcile::Context;
 use self::reconcile::Error;
 use self::uses::Uses;
+use super::cached::without_managers;
 use super::conflicts::Conflicts;
 use super::options::Options;
 use super::repositories::Repositories;
@@ -65,6 +67,11 @@ pub(super) async fn run(client: Client, options: &Options, stop: CancellationTok
         watcher::Config::default(),
     )
     .default_backoff()
+    .modify(|workspace: &mut Watched| {
+        without_managers(workspace);
+        let metadata = workspace.meta_mut();
+        (metadata.annotations, metadata.labels) = (None, None);
+    })
     .reflect(writer)
     .applied_objects()
     // Our own writes to the status are no news.
@@ -91,8 +98,9 @@ pub(super) async fn run(client: Client, options: &Options, stop: CancellationTok
         .graceful_shutdown_on(async move { stop.cancelled().await })
         .run(reconcile::reconcile, retry, context)
         .for_each(|result| {
-            cleaned.memories.retain(|name| known.get(name).is_some());
-            cleaned.conflicts.retain(|name| known.get(name).is_some());
+            let exists = |name: &ObjectRef<Watched>| known.get(name).is_some();
+            cleaned.memories.retain(known.len(), exists);
+            cleaned.conflicts.retain(exists);
             match result {
                 Ok((name, _)) => cleaned.conflicts.over(&name),
                 Err(error) => log(&error),
