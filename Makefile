@@ -49,12 +49,13 @@ e2e-agents:
 	cluster=$$(tests/cluster/build); target=$${CARGO_TARGET_DIR:-target}; \
 	agents=$$(tests/agents/install); \
 	cargo test --test agents --no-run; \
+	cargo build --package axon-helper; \
 	RUSTFLAGS="-C target-feature=+crt-static" cargo build --package axon-helper --target $(static); \
 	tests/cluster/images $$target/debug/axon $$target/$(static)/debug/axon-helper $$target/images; \
 	images=$$(tests/agents/images "$$agents" $$target/images); \
 	AXON_REQUIRE_NODE=1 AXON_REQUIRE_AGENTS=1 AXON_TEST_AGENTS=$$agents "$$cluster" with-node \
 	  $$(printf ' --image %s' $$target/images/pause.tar $$target/images/axon.tar $$images) \
-	  cargo test --offline --test agents -- --test-threads 2
+	  cargo test --offline --test agents -- --test-threads 4
 
 # Times beside kubectl's, on a real server; what an idle controller costs, and how soon a push is applied.
 bench:

@@ -27,6 +27,9 @@ use crate::agent::Agent;
 use crate::agent::KEY;
 use crate::agent::SECRET;
 use crate::git_server::GitRepo;
+use crate::git_server::GitServer;
+use crate::story::Cast;
+use crate::story::Ground;
 
 /// How long any condition may take to come true: programs that take seconds of work to start share two cores.
 const DEADLINE: Duration = Duration::from_mins(4);
@@ -34,10 +37,19 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The namespace of an `axon.yaml` that names none.
 const NAMESPACE: &str = "default";
 
+/// Whether agents are kept from this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Isolation {
+    Full,
+    None,
+}
+
 /// A running `axon dev`. It ends, with all that it started, when this is dropped.
 pub(crate) struct Machine {
     dir: tempfile::TempDir,
     origin: GitRepo,
+    /// Serves it while agents run: a repository of this machine they would only have as a copy.
+    _git: GitServer,
     dev: Child,
     tasks: Api<Task>,
     runtime: Runtime,
@@ -45,7 +57,7 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// Runs these Tasks; none where the agents' programs are not there, unless they are required.
-    pub(crate) fn start(tasks: &[(Agent, Value)]) -> Option<Self> {
+    pub(crate) fn start(tasks: &[(Agent, Value)], isolation: Isolation) -> Option<Self> {
         let Some(programs) = var("AXON_TEST_AGENTS") else {
             assert!(
                 var("AXON_REQUIRE_AGENTS").is_none(),
@@ -57,6 +69,8 @@ impl Machine {
         let dir = tempfile::tempdir().unwrap();
         let origin = GitRepo::new(dir.path(), "app.git");
         origin.commit(&[("README.md", "hello\n")]);
+        let git = GitServer::start(dir.path());
+        let url = format!("{}/app.git", git.url());
         let app = dir.path().join("app");
         fs::create_dir(&app).unwrap();
         let tasks: serde_json::Map<String, Value> = tasks
@@ -66,11 +80,11 @@ impl Machine {
         let config = json!({
             "apiVersion": "axon.io/v1alpha1", "kind": "Config", "sync": "app",
             "defaults": {"workspace": "origin"},
-            "workspaces": {"origin": {"repo": origin.file_url()}},
+            "workspaces": {"origin": {"repo": url}},
             "tasks": tasks,
         });
         fs::write(app.join("axon.yaml"), config.to_string()).unwrap();
-        let mut dev = dev(&app, &programs).spawn().unwrap();
+        let mut dev = dev(&app, &programs, isolation).spawn().unwrap();
         let kubeconfig = app.join(".axon/kubeconfig");
         eventually("axon dev serves", || match dev.try_wait().unwrap() {
             Some(status) => panic!("axon dev ended with {status}: {}", read(&app.join("told"))),
@@ -81,51 +95,23 @@ impl Machine {
         Some(Self {
             dir,
             origin,
+            _git: git,
             dev,
             tasks,
             runtime,
         })
     }
 
-    /// The status of a Task that has ended.
-    pub(crate) fn ended(&self, agent: &Agent) -> Value {
-        eventually(&format!("the Task of {} has ended", agent.name), || {
-            let task = self
-                .runtime
-                .block_on(self.tasks.get_opt(agent.name))
-                .ok()??;
-            let status = serde_json::to_value(task.status?).unwrap();
-            ["Succeeded", "Failed"]
-                .contains(&status["phase"].as_str()?)
-                .then_some(status)
-        })
-    }
-
-    /// Waits until the agent's tool runs.
-    pub(crate) fn await_tool(&self, agent: &Agent) {
-        eventually(&format!("the tool of {} runs", agent.name), || {
-            let branches = self.origin.git(&["branch", "--list", &agent.began()]);
-            (!branches.is_empty()).then_some(())
-        });
-    }
-
-    pub(crate) fn cancel(&self, agent: &Agent) {
-        let patch = Patch::Merge(json!({"spec": {"cancelled": true}}));
-        let params = PatchParams::default();
-        let patched = self.tasks.patch(agent.name, &params, &patch);
-        self.runtime.block_on(patched).unwrap();
-    }
-
-    /// Processes that work below this machine's folder: what an agent or its tool has left behind.
-    pub(crate) fn left_behind(&self) -> Vec<String> {
-        let workspaces = self.dir.path().join("app/.axon");
+    /// Processes that know of these models: what an agent or its tool has left behind.
+    pub(crate) fn left_behind(cast: &Cast) -> Vec<String> {
+        let urls: Vec<String> = cast.iter().map(|(_, model)| model.url()).collect();
         let processes = fs::read_dir("/proc").unwrap().flatten().map(|it| it.path());
-        let works_there = |process: &PathBuf| {
-            fs::read_link(process.join("cwd"))
-                .is_ok_and(|it| it.starts_with(&workspaces) && it.ends_with("repo"))
+        let knows_one = |process: &PathBuf| {
+            let environment = read(&process.join("environ"));
+            urls.iter().any(|it| environment.contains(it))
         };
         processes
-            .filter(works_there)
+            .filter(knows_one)
             .map(|it| read(&it.join("cmdline")).replace('\0', " "))
             .collect()
     }
@@ -142,6 +128,24 @@ impl Machine {
     }
 }
 
+impl Ground for Machine {
+    fn origin(&self) -> &GitRepo {
+        &self.origin
+    }
+
+    fn status(&self, agent: &Agent) -> Option<Value> {
+        let task = self.runtime.block_on(self.tasks.get_opt(agent.name));
+        Some(serde_json::to_value(task.ok()??.status?).unwrap())
+    }
+
+    fn cancel(&self, agent: &Agent) {
+        let patch = Patch::Merge(json!({"spec": {"cancelled": true}}));
+        let params = PatchParams::default();
+        let patched = self.tasks.patch(agent.name, &params, &patch);
+        self.runtime.block_on(patched).unwrap();
+    }
+}
+
 impl Drop for Machine {
     fn drop(&mut self) {
         if thread::panicking() {
@@ -152,13 +156,14 @@ impl Drop for Machine {
     }
 }
 
-fn dev(app: &Path, programs: &str) -> Command {
+fn dev(app: &Path, programs: &str, isolation: Isolation) -> Command {
     let told = fs::File::create(app.join("told")).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_axon"));
-    // What agents push is to be seen while they run.
-    command
-        .args(["dev", "--ephemeral", "--unconfined"])
-        .arg(app);
+    let isolation = match isolation {
+        Isolation::Full => "--require-isolation",
+        Isolation::None => "--unconfined",
+    };
+    command.args(["dev", "--ephemeral", isolation]).arg(app);
     for agent in crate::agent::ALL {
         command.arg(format!("--secret={SECRET}={}:SCRIPTED", agent.variable));
     }

@@ -25,3 +25,4 @@ mod pods;
 #[path = "../e2e/rights.rs"]
 #[expect(dead_code, reason = "shared with tests/e2e")]
 mod rights;
+mod story;

@@ -1,4 +1,4 @@
-//! Agents in Pods of a real node, as user 61100.
+//! Every agent in Pods of a real node, as user 61100.
 
 use serde_json::Value;
 use serde_json::json;
@@ -7,102 +7,103 @@ use crate::agent::ALL;
 use crate::agent::Agent;
 use crate::agent::KEY;
 use crate::agent::SECRET;
-use crate::ending;
+use crate::git_server::GitRepo;
 use crate::model::Model;
 use crate::model::Script;
 use crate::node;
 use crate::node::Place;
-use crate::node::eventually;
+use crate::story;
+use crate::story::Cast;
+use crate::story::Ground;
 
-/// In seconds: long enough for every tool to have begun.
-const TASK_DEADLINE: u64 = 90;
+const PROMPT: &str = "Write the file.";
 
-/// Makes a Task for each agent, with a model of its own that Pods can reach.
-fn start(place: &Place, url: &str, script: Script, deadline: Option<u64>) -> Vec<(Agent, Model)> {
-    let mut secret = vec![
-        "create".to_owned(),
-        "secret".into(),
-        "generic".into(),
-        SECRET.into(),
-    ];
-    secret.extend(
-        ALL.iter()
-            .map(|it| format!("--from-literal={}={KEY}", it.variable)),
-    );
-    place.kubectl(&secret.iter().map(String::as_str).collect::<Vec<_>>());
-    let workspace = json!({
-        "apiVersion": "axon.io/v1alpha1", "kind": "Workspace", "metadata": {"name": "origin"},
-        "spec": {"repo": url, "ref": "main"},
-    });
-    place.apply(&workspace.to_string());
-    let models: Vec<_> = ALL
-        .iter()
-        .map(|it| (*it, Model::start(&place.node.address, script)))
-        .collect();
-    for (agent, model) in &models {
-        let mut spec = agent.task(model, "Write the file.", deadline);
-        spec["image"] = json!(format!("localhost/axon-{}:1", agent.kind));
-        spec["workspaceRef"] = json!({"name": "origin"});
-        let task = json!({
-            "apiVersion": "axon.io/v1alpha1", "kind": "Task", "metadata": {"name": agent.name}, "spec": spec,
-        });
-        place.apply(&task.to_string());
-    }
-    models
+/// A namespace with a repository.
+struct Pods<'p> {
+    place: &'p Place,
+    origin: GitRepo,
 }
 
-fn ended(place: &Place, agent: &Agent) -> Value {
-    eventually(&format!("the Task of {} has ended", agent.name), || {
-        let task = place.get("task.axon.io", agent.name)?;
-        let phase = task["status"]["phase"].as_str()?;
-        ["Succeeded", "Failed"]
-            .contains(&phase)
-            .then(|| task["status"].clone())
-    })
+impl Ground for Pods<'_> {
+    fn origin(&self) -> &GitRepo {
+        &self.origin
+    }
+
+    fn status(&self, agent: &Agent) -> Option<Value> {
+        let task = self.place.get("task.axon.io", agent.name)?;
+        Some(task["status"].clone())
+    }
+
+    fn cancel(&self, agent: &Agent) {
+        let cancel = "{\"spec\":{\"cancelled\":true}}";
+        let patch = ["patch", "task.axon.io", agent.name, "--type=merge"];
+        self.place.kubectl(&[&patch[..], &["-p", cancel]].concat());
+    }
+}
+
+/// Runs a Task of each agent, each with a model of its own that Pods can reach, and looks at them.
+fn play(script: Script, deadline: Option<u64>, story: impl FnOnce(&Pods<'_>, &Cast)) {
+    node::run(|place| {
+        let (origin, url) = place.repo("app.git");
+        origin.commit(&[("README.md", "hello\n")]);
+        place.apply(&secret().to_string());
+        let workspace = json!({
+            "apiVersion": "axon.io/v1alpha1", "kind": "Workspace", "metadata": {"name": "origin"},
+            "spec": {"repo": url, "ref": "main"},
+        });
+        place.apply(&workspace.to_string());
+        let model = |it: Agent| (it, Model::start(&place.node.address, script));
+        let cast = ALL.map(model);
+        for (agent, model) in &cast {
+            let mut spec = agent.task(model, PROMPT, deadline);
+            spec["image"] = json!(format!("localhost/axon-{}:1", agent.kind));
+            spec["workspaceRef"] = json!({"name": "origin"});
+            let task = json!({
+                "apiVersion": "axon.io/v1alpha1", "kind": "Task", "metadata": {"name": agent.name}, "spec": spec,
+            });
+            place.apply(&task.to_string());
+        }
+        story(&Pods { place, origin }, &cast);
+    });
+}
+
+fn secret() -> Value {
+    let keys = ALL.map(|it| (it.variable.to_owned(), json!(KEY)));
+    let keys = serde_json::Map::from_iter(keys);
+    json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET}, "stringData": keys})
 }
 
 #[test]
 fn they_edit_commit_and_tell_what_they_used() {
-    node::run(|place| {
-        let (repo, url) = place.repo("app.git");
-        repo.commit(&[("README.md", "hello\n")]);
-        for (agent, model) in start(place, &url, Script::Edit, None) {
-            ending::is_done(&agent, &ended(place, &agent));
-            assert!(
-                model.seen(agent.path).iter().all(|it| it.key == KEY),
-                "{}",
-                agent.name
-            );
-        }
+    play(Script::Edit, None, |it, cast| {
+        story::edit_and_commit(it, cast, PROMPT);
     });
 }
 
 #[test]
-fn what_runs_too_long_is_stopped_and_its_cost_told() {
-    node::run(|place| {
-        let (repo, url) = place.repo("app.git");
-        repo.commit(&[("README.md", "hello\n")]);
-        let models = start(place, &url, Script::Linger, Some(TASK_DEADLINE));
-        let has_begun = |agent: &Agent| !repo.git(&["branch", "--list", &agent.began()]).is_empty();
-        for (agent, _) in &models {
-            eventually(&format!("the tool of {} runs", agent.name), || {
-                has_begun(agent).then_some(())
-            });
-        }
-        // One by a person, the others by their time.
-        let (first, others) = models.split_first().unwrap();
-        let cancel = "{\"spec\":{\"cancelled\":true}}";
-        place.kubectl(&[
-            "patch",
-            "task.axon.io",
-            first.0.name,
-            "--type=merge",
-            "-p",
-            cancel,
-        ]);
-        ending::is_stopped(&first.0, &ended(place, &first.0), "Cancelled");
-        for (agent, _) in others {
-            ending::is_stopped(agent, &ended(place, agent), "DeadlineExceeded");
-        }
+fn a_refused_key_ends_them_soon_and_is_told() {
+    play(Script::Refuse, None, |it, cast| {
+        story::are_refused(it, cast);
+    });
+}
+
+#[test]
+fn a_rate_limit_is_told() {
+    play(Script::Limit, None, |it, cast| {
+        story::are_limited(it, cast);
+    });
+}
+
+#[test]
+fn a_cancelled_agent_stops_with_its_tool() {
+    play(Script::Linger, None, |it, cast| {
+        story::are_cancelled(it, cast);
+    });
+}
+
+#[test]
+fn a_deadline_ends_an_agent_with_its_tool() {
+    play(Script::Linger, Some(story::TASK_DEADLINE), |it, cast| {
+        story::run_out_of_time(it, cast);
     });
 }

@@ -6,7 +6,11 @@
 use crate::report::Usage;
 
 /// Model; price of input, of cached input, of output.
-const PRICES: [(&str, f64, f64, f64); 24] = [
+const PRICES: [(&str, f64, f64, f64); 27] = [
+    // Claude Code tells its cost itself, unless it is cut off.
+    ("claude-opus-4-5", 5.0, 0.5, 25.0),
+    ("claude-sonnet-4-5", 3.0, 0.3, 15.0),
+    ("claude-haiku-4-5", 1.0, 0.1, 5.0),
     ("gpt-6.1-sol", 2.0, 0.1, 10.0),
     ("gpt-6.1-terra", 1.0, 0.05, 5.0),
     ("gpt-6-astra", 10.0, 1.0, 50.0),

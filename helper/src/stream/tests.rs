@@ -308,13 +308,14 @@ fn what_people_see_of_a_run() {
     let (events, summary) = read(AgentKind::ClaudeCode, &bytes, 100);
     let command = "echo hello > hello.txt && git add hello.txt && git commit -q -m hello && git log --oneline | head -1";
     let usage = |input_tokens, cached_input_tokens, output_tokens, turns| {
-        Event::Usage(Usage {
+        let so_far = Usage {
             input_tokens,
             cached_input_tokens,
             output_tokens,
             turns,
             ..Usage::default()
-        })
+        };
+        Event::Usage(price::with_estimate(so_far, Some("claude-sonnet-4-5")))
     };
     let expected = [
         Event::Begun {
@@ -396,6 +397,22 @@ fn tools_retries_and_warnings() {
         limited[0],
         "retry Some(1) Some(10) Some(525ms): rate_limit (HTTP 429)"
     );
+}
+
+/// The end of its stream tells what Claude Code cost: one that was cut off has an estimate.
+#[test]
+fn what_is_cut_off_has_a_price() {
+    let usage = |case: &str| {
+        let bytes = fs::read(captures("claude").join(format!("{case}.jsonl"))).unwrap();
+        read(AgentKind::ClaudeCode, &bytes, 100).1.usage.unwrap()
+    };
+    let cut = usage("sigterm-tool");
+    assert_eq!((cut.input_tokens, cut.turns), (1100, 1));
+    // 1000 × 3 + 100 × 0.3 + 1 × 15 millionths: all that is known of the answer's length is its first token.
+    assert!((cut.cost_usd.unwrap() - 0.003_045).abs() < 1e-9);
+    assert!(cut.estimated);
+    let told = usage("sigint-tool");
+    assert!(told.cost_usd.unwrap() > cut.cost_usd.unwrap() && !told.estimated);
 }
 
 #[test]
