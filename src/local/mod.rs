@@ -95,6 +95,13 @@ pub enum Error {
     Kubeconfig { path: PathBuf, source: io::Error },
 }
 
+impl Error {
+    /// Whether what was stored is lost or altered, so that only a person can go on.
+    pub fn is_damaged_store(&self) -> bool {
+        matches!(self, Self::Store(store::Error::Corrupt { .. }))
+    }
+}
+
 /// A running embedded cluster.
 pub struct Cluster {
     server: Server,

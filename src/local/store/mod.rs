@@ -6,11 +6,10 @@
 mod database;
 mod key;
 mod memory;
+mod witness;
 mod writer;
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::fs::TryLockError;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
@@ -45,6 +44,7 @@ pub enum Error {
         path: PathBuf,
         source: rusqlite::Error,
     },
+    /// Something is lost or altered. It is not served: what is left of it may be wrong.
     #[error("the store \"{}\" is damaged: {why}", path.display())]
     Corrupt { path: PathBuf, why: String },
     #[error("\"{}\" is in use by another process", path.display())]
@@ -63,16 +63,12 @@ pub(crate) struct Store {
     tip: watch::Receiver<u64>,
     /// Why the disk takes no more, once it does not.
     trouble: watch::Receiver<Option<String>>,
-    /// Held open for its lock, until the store is closed.
-    lock: Mutex<Option<File>>,
 }
 
 impl Store {
     /// Opens the store in `dir`, or one of memory only.
     pub(crate) fn open(dir: Option<&Path>) -> Result<Self, Error> {
-        let lock = dir.map(lock).transpose()?;
-        let path = dir.map(|dir| dir.join("store.db"));
-        let database = database::Database::open(path.as_deref())?;
+        let mut database = database::Database::open(dir)?;
         let memory = database.load()?;
         let (tip, seen) = watch::channel(memory.revision());
         let memory = Arc::new(RwLock::new(memory));
@@ -91,7 +87,6 @@ impl Store {
             writer: Mutex::new(Some(writer)),
             tip: seen,
             trouble,
-            lock: Mutex::new(lock),
         })
     }
 
@@ -172,33 +167,11 @@ impl Store {
         {
             tracing::error!("the writer of the store ended abnormally");
         }
-        let lock = self
-            .lock
-            .lock()
-            .expect("no holder of this lock panics")
-            .take();
-        drop(lock);
     }
 }
 
 impl Drop for Store {
     fn drop(&mut self) {
         self.close();
-    }
-}
-
-fn lock(dir: &Path) -> Result<File, Error> {
-    let path = dir.join("lock");
-    let failed = |source| Error::Directory {
-        path: dir.to_path_buf(),
-        source,
-    };
-    let file = File::create(&path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::InUse {
-            path: dir.to_path_buf(),
-        }),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
     }
 }

@@ -68,6 +68,13 @@ pub(super) fn run(
     signals: &Signals,
 ) {
     while let Ok(first) = requests.recv() {
+        // After a failed commit nobody knows what of it is on disk: its revisions must not be used
+        // again before the file has been read anew.
+        let why = signals.broken.borrow().clone();
+        if let Some(why) = why {
+            answer(&first.reply, Err(WriteError::Disk(why)));
+            continue;
+        }
         let mut batch = vec![first];
         batch.extend(requests.try_iter().take(MAX_BATCH - 1));
         serve(&mut database, memory, batch, signals);

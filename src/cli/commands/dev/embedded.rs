@@ -41,13 +41,19 @@ pub(super) async fn start(
         node: Some(node),
     };
     local::Cluster::start(options).await.map_err(|error| {
-        Failure::new(
-            format!(
-                "cannot start the embedded cluster in \"{}\"",
-                state.display()
-            ),
-            &error,
-        )
+        let what = format!(
+            "cannot start the embedded cluster in \"{}\"",
+            state.display()
+        );
+        let failure = Failure::new(what, &error);
+        if !error.is_damaged_store() {
+            return failure;
+        }
+        failure.hint(format!(
+            "put back a copy of \"{0}\", or move it away to begin with an empty cluster: what \
+             \"axon.yaml\" declares is made again",
+            state.display()
+        ))
     })
 }
 
