@@ -23,11 +23,15 @@ use tokio_util::task::TaskTracker;
 
 use super::Server;
 use super::error::ApiError;
+use super::patience::Patience;
 use super::reply;
 use super::reply::Reply;
 
-/// How many connections are open at once; more wait.
-const MAX_CONNECTIONS: usize = 256;
+/// How many connections are open at once; more wait. A watch takes one; a process may often have
+/// 1024 files.
+const MAX_CONNECTIONS: usize = 768;
+/// How long a client may leave unread what it asked for.
+const READ_TIMEOUT: Duration = Duration::from_mins(1);
 /// How many headers a request may have.
 const MAX_HEADERS: usize = 64;
 /// How long a client may take to shake hands, and to send the head of a request.
@@ -103,6 +107,7 @@ struct Front {
 
 impl Front {
     async fn connection(&self, stream: TcpStream) {
+        let stream = Patience::new(stream, READ_TIMEOUT);
         let shaken = tokio::time::timeout(HEAD_TIMEOUT, self.acceptor.accept(stream)).await;
         let Ok(Ok(stream)) = shaken else {
             tracing::debug!("a client did not complete the TLS handshake");
@@ -115,6 +120,7 @@ impl Front {
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
             .max_headers(MAX_HEADERS)
+            .max_header_size(MAX_HEAD)
             .max_buf_size(MAX_HEAD)
             .serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);

@@ -15,6 +15,7 @@ pub(super) mod listener;
 mod object;
 mod openapi;
 mod patch;
+mod patience;
 mod pod_log;
 mod protobuf;
 mod read;
@@ -60,6 +61,8 @@ use crate::local::store::Store;
 
 /// The largest body that is read, as in Kubernetes.
 const MAX_BODY: usize = 3 << 20;
+/// How long a client may take to send a body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many writes are worked on at once; the others wait.
 const MAX_WRITERS: usize = 16;
 /// How long a write may take until its caller is told that it took too long.
@@ -129,9 +132,11 @@ impl Server {
         let Some(target) = request::target(path) else {
             return discovery::answer(&self.0, &parts.method, path, &parts.headers);
         };
-        let body = match Limited::new(body, MAX_BODY).collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(_) => return reply::error(&too_large()),
+        let reading = Limited::new(body, MAX_BODY).collect();
+        let body = match tokio::time::timeout(BODY_TIMEOUT, reading).await {
+            Ok(Ok(body)) => body.to_bytes(),
+            Ok(Err(_)) => return reply::error(&too_large()),
+            Err(_) => return reply::error(&too_slow()),
         };
         let call = Call::new(&self.0, target, &parts, query, body);
         match call {
@@ -166,6 +171,15 @@ fn too_large() -> ApiError {
         StatusCode::PAYLOAD_TOO_LARGE,
         "RequestEntityTooLarge",
         format!("Request entity too large: limit is {MAX_BODY}"),
+    )
+}
+
+fn too_slow() -> ApiError {
+    let within = BODY_TIMEOUT.as_secs();
+    ApiError::new(
+        StatusCode::REQUEST_TIMEOUT,
+        "Timeout",
+        format!("Timeout: the body was not sent within {within} s"),
     )
 }
 

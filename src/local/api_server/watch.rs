@@ -1,9 +1,11 @@
 //! Watches: what happens to the objects of a collection, from a revision on.
 //!
-//! A watch keeps no queue. It remembers how far it has read and asks the store's history for more;
-//! a reader that is too slow finds that the history has moved on, is told 410, and is cut off.
+//! A watch keeps no queue of its own: what it holds is shared with the store and rendered when the
+//! reader takes it. It remembers how far it has read and asks the store's history for more; a reader
+//! that is too slow finds that the history has moved on, is told 410, and is cut off.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,6 +27,7 @@ use super::view::View;
 use crate::local::store::Change;
 use crate::local::store::Entry;
 use crate::local::store::Event;
+use crate::local::store::OutOfReach;
 
 /// How many events are taken from the history at once.
 const BATCH: usize = 128;
@@ -32,6 +35,14 @@ const BATCH: usize = 128;
 const DEFAULT_TIMEOUT: Duration = Duration::from_mins(45);
 /// How often a quiet watch says how far it has come.
 const BOOKMARK_EVERY: Duration = Duration::from_mins(1);
+
+/// What a reader is still to be told.
+enum Pending {
+    /// An object that was there at the beginning.
+    Initial(Arc<Entry>),
+    Event(Arc<Event>),
+    Line(Bytes),
+}
 
 /// A running watch.
 struct Watch {
@@ -43,7 +54,7 @@ struct Watch {
     bookmarks: bool,
     next_bookmark: Instant,
     deadline: Instant,
-    ready: VecDeque<Bytes>,
+    ready: VecDeque<Pending>,
     ended: bool,
 }
 
@@ -87,8 +98,14 @@ impl Watch {
             Some(revision) if revision > 0 && !initial => {
                 let memory = self.call.server.store.read();
                 let checked = memory.events_after(&self.call.scope(), revision, 1);
-                checked.map_err(|error| read::out_of_reach(error, revision))?;
+                drop(memory);
                 self.position = revision;
+                match checked {
+                    // As Kubernetes has it: the watch begins, and ends with its first event.
+                    Err(error @ OutOfReach::Compacted { .. }) => self.fail(error),
+                    Err(error) => return Err(read::out_of_reach(error, revision)),
+                    Ok(_) => {}
+                }
             }
             _ => self.send_all(initial)?,
         }
@@ -96,30 +113,22 @@ impl Watch {
     }
 
     fn send_all(&mut self, announce_end: bool) -> Result<(), ApiError> {
-        let page = {
-            // A watch has no pages.
-            let memory = self.call.server.store.read();
-            let scope = self.call.scope();
-            let entries = memory
-                .range(&scope, None)
-                .filter(|(key, entry)| self.selector.matches(key, entry))
-                .map(|(_, entry)| std::sync::Arc::clone(entry));
-            let entries: Vec<_> = entries.collect();
-            (memory.revision(), entries)
-        };
         let asked = self.call.query.number("resourceVersion")?.unwrap_or(0);
-        if asked > page.0 {
-            let future = crate::local::store::OutOfReach::Future { current: page.0 };
-            return Err(read::out_of_reach(future, asked));
+        let memory = self.call.server.store.read();
+        let current = memory.revision();
+        if asked > current {
+            return Err(read::out_of_reach(OutOfReach::Future { current }, asked));
         }
-        for entry in &page.1 {
-            let line = self.line("ADDED", entry);
-            self.ready.push_back(line);
-        }
-        self.position = page.0;
+        let entries = memory
+            .range(&self.call.scope(), None)
+            .filter(|(key, entry)| self.selector.matches(key, entry))
+            .map(|(_, entry)| Pending::Initial(Arc::clone(entry)));
+        self.ready.extend(entries);
+        drop(memory);
+        self.position = current;
         if announce_end && self.bookmarks {
             let line = self.bookmark(true);
-            self.ready.push_back(line);
+            self.ready.push_back(Pending::Line(line));
         }
         Ok(())
     }
@@ -134,8 +143,11 @@ impl Watch {
     /// The next line. None: the watch is over.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
-            if let Some(line) = self.ready.pop_front() {
-                return Some(line);
+            if let Some(pending) = self.ready.pop_front() {
+                match self.render(pending) {
+                    Some(line) => return Some(line),
+                    None => continue,
+                }
             }
             if self.ended {
                 return None;
@@ -153,7 +165,7 @@ impl Watch {
                 () = tokio::time::sleep_until(self.next_bookmark), if self.bookmarks => {
                     self.take_events();
                     let line = self.bookmark(false);
-                    self.ready.push_back(line);
+                    self.ready.push_back(Pending::Line(line));
                     self.next_bookmark = Instant::now() + BOOKMARK_EVERY;
                 }
             }
@@ -168,18 +180,27 @@ impl Watch {
         };
         match taken {
             Ok((events, complete)) => {
-                for event in events {
-                    if let Some(line) = self.event(&event) {
-                        self.ready.push_back(line);
-                    }
-                }
+                self.ready.extend(events.into_iter().map(Pending::Event));
                 self.position = complete;
             }
-            Err(error) => {
-                let error = read::out_of_reach(error, self.position);
-                self.ready.push_back(typed("ERROR", &error.status()));
-                self.ended = true;
-            }
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// Ends the watch: it cannot tell what happened.
+    fn fail(&mut self, error: OutOfReach) {
+        let error = read::out_of_reach(error, self.position);
+        let line = typed("ERROR", &error.status());
+        self.ready.push_back(Pending::Line(line));
+        self.ended = true;
+    }
+
+    /// None: the selector does not see it.
+    fn render(&self, pending: Pending) -> Option<Bytes> {
+        match pending {
+            Pending::Initial(entry) => Some(self.line("ADDED", &entry)),
+            Pending::Event(event) => self.event(&event),
+            Pending::Line(line) => Some(line),
         }
     }
 
