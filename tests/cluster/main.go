@@ -32,11 +32,12 @@ var components = map[string]func() *cobra.Command{
 	"with-node":               withNode,
 	"node":                    node,
 	"init":                    initProcess,
+	"informer":                informer,
 }
 
 func main() {
 	if len(os.Args) < 2 || components[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: cluster etcd|kube-apiserver|kube-controller-manager|kube-scheduler|kubelet|kubectl|with|with-node ...")
+		fmt.Fprintln(os.Stderr, "usage: cluster etcd|kube-apiserver|kube-controller-manager|kube-scheduler|kubelet|kubectl|with|with-node|informer ...")
 		os.Exit(64)
 	}
 	command := components[os.Args[1]]
