@@ -96,7 +96,7 @@ impl Kubectl {
     clippy::disallowed_methods,
     reason = "the suite speaks to its tests through the environment"
 )]
-fn program() -> Option<Vec<String>> {
+pub(crate) fn program() -> Option<Vec<String>> {
     let Ok(words) = std::env::var("AXON_TEST_KUBECTL") else {
         assert!(
             std::env::var_os("AXON_REQUIRE_REAL").is_none(),

@@ -9,7 +9,9 @@
 
 mod apply;
 mod definitions;
+mod limits;
 mod objects;
+mod watchers;
 mod widgets;
 
 use std::path::Path;
