@@ -96,9 +96,11 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether what was stored is lost or altered, so that only a person can go on.
+    /// Whether what was stored is lost, altered or of another version, so that only a person can go on.
     pub fn is_damaged_store(&self) -> bool {
-        matches!(self, Self::Store(store::Error::Corrupt { .. }))
+        use store::Error::Corrupt;
+        use store::Error::Layout;
+        matches!(self, Self::Store(Corrupt { .. } | Layout { .. }))
     }
 }
 

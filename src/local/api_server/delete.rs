@@ -34,6 +34,9 @@ pub(super) const ORPHAN: &str = "orphan";
 /// Holds a definition until its objects are gone.
 pub(super) const CRD_CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 
+/// Namespaces that a cluster always has.
+const LASTING: [&str; 3] = ["default", "kube-system", "kube-public"];
+
 /// What becomes of the objects that an object owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Propagation {
@@ -102,6 +105,10 @@ pub(super) enum Deleted {
 }
 
 pub(super) fn delete(call: &Call) -> Result<Reply, ApiError> {
+    if call.resource.storage == "namespaces" && LASTING.contains(&call.name.as_str()) {
+        let why = "this namespace may not be deleted";
+        return Err(ApiError::forbidden(&call.resource, &call.name, why));
+    }
     let options = Options::parse(call)?;
     let deleted = remove(
         &call.server,

@@ -89,7 +89,11 @@ impl Database {
                 .map(drop)
                 .map_err(|source| self.unreadable(source)),
             Some(LAYOUT) => Ok(()),
-            Some(other) => Err(self.corrupt(format!("it has layout {other}, not {LAYOUT}"))),
+            Some(found) => Err(Error::Layout {
+                path: self.path.clone(),
+                found,
+                read: LAYOUT,
+            }),
         }
     }
 

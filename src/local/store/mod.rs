@@ -47,6 +47,16 @@ pub enum Error {
     /// Something is lost or altered. It is not served: what is left of it may be wrong.
     #[error("the store \"{}\" is damaged: {why}", path.display())]
     Corrupt { path: PathBuf, why: String },
+    #[error(
+        "the store \"{}\" was written by another version of this program: it has layout {found}, \
+         and this one reads {read}",
+        path.display()
+    )]
+    Layout {
+        path: PathBuf,
+        found: i64,
+        read: i64,
+    },
     #[error("\"{}\" is in use by another process", path.display())]
     InUse { path: PathBuf },
     #[error("cannot use the directory \"{}\"", path.display())]

@@ -133,7 +133,6 @@ async fn no_path_is_served_to_whoever_shows_nothing() {
 }
 
 #[tokio::test]
-#[ignore = "not yet proven with the limit of the head"]
 async fn what_is_too_large_or_too_deep_is_refused() {
     let it = Front::start().await;
     let maps = "POST /api/v1/namespaces/default/configmaps";

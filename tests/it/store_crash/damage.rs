@@ -117,7 +117,6 @@ fn damage(dir: &Path, random: &mut Random) -> String {
 }
 
 #[tokio::test]
-#[ignore = "not yet proven beside processes that start"]
 async fn a_damaged_store_is_said_with_its_path_or_served_whole() {
     let (stopped, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     fill(stopped.path(), killed.path()).await;
@@ -183,4 +182,23 @@ async fn a_store_that_lost_its_end_is_not_served() {
             "{file} {length:?}: {error}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_store_of_another_version_is_said_and_kept() {
+    let (dir, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fill(dir.path(), killed.path()).await;
+    let set = |layout: i64| {
+        let file = rusqlite::Connection::open(dir.path().join("store.db")).unwrap();
+        let sql = "UPDATE facts SET value = ?1 WHERE name = 'layout'";
+        assert_eq!(file.execute(sql, [layout]).unwrap(), 1);
+    };
+    set(1);
+    let error = open(dir.path()).await.unwrap_err();
+    assert!(
+        error.contains("was written by another version of this program: it has layout 1"),
+        "{error}"
+    );
+    set(2);
+    assert_eq!(open(dir.path()).await.unwrap().0.len(), 34);
 }
