@@ -69,7 +69,7 @@ fn normal(text: &str, namespace: &str, files: &str) -> String {
         (r#"(resourceVersion"?: )"\d+""#, "${1}RV"),
         (r"Resource Version: +\d+", "Resource Version: RV"),
         // The log of kubectl's own watch: what ends first at its deadline is chance.
-        (r"(?m)^[EW]\d{4} .* reflector=.*\n", ""),
+        (r"(?m)^[EWI]\d{4} .* reflector=.*\n", ""),
         (r"/tmp/(LIVE|MERGED)-\d+", "/tmp/$1"),
         (r"(?m)\s\S+ [+0]\d+$", ""),
         (r"(?m)^(\+\+\+|---) (\S+).*$", "$1 $2"),
