@@ -38,6 +38,15 @@ impl GitKeys {
             Self::Ssh => &[SSH_KEY, KNOWN_HOSTS],
         }
     }
+
+    /// The one whose value is a secret. Masked, the others would blot out ordinary text.
+    pub fn secret(self) -> &'static str {
+        match self {
+            Self::Token => GITHUB_TOKEN,
+            Self::Basic => PASSWORD,
+            Self::Ssh => SSH_KEY,
+        }
+    }
 }
 
 /// What kind of credential a Secret holds.

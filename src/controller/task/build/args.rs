@@ -84,8 +84,8 @@ pub(super) fn of_agent(task: &Task, start: &Start, secret: &[String]) -> Vec<Str
     for name in secret {
         add("--mask", &env::escaped(name));
     }
-    for dir in volumes::secret_dirs(start.git(), task.spec.pod_overrides.as_ref()) {
-        add("--mask-dir", &env::escaped(dir));
+    for path in volumes::secret_paths(start.git(), task.spec.pod_overrides.as_ref()) {
+        add("--mask-dir", &env::escaped(&path));
     }
     let host = start
         .checkout

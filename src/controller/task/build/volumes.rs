@@ -54,11 +54,11 @@ pub(super) fn of_agent(
     mounts
 }
 
-/// Where the agent finds secret values as files.
-pub(super) fn secret_dirs<'a>(
+/// Where the agent finds secret values as files: such files, and directories of them.
+pub(super) fn secret_paths(
     git: Option<&GitSecret>,
-    overrides: Option<&'a PodOverrides>,
-) -> impl Iterator<Item = &'a str> {
+    overrides: Option<&PodOverrides>,
+) -> impl Iterator<Item = String> {
     let volumes = overrides
         .map(|it| it.volumes.as_slice())
         .unwrap_or_default();
@@ -69,8 +69,9 @@ pub(super) fn secret_dirs<'a>(
     let mounts = overrides.into_iter().flat_map(|it| &it.volume_mounts);
     let users = mounts
         .filter(move |it| is_secret(&it.name))
-        .map(|it| it.mount_path.as_str());
-    git.map(|_| GIT_DIR).into_iter().chain(users)
+        .map(|it| it.mount_path.clone());
+    let git = git.map(|it| format!("{GIT_DIR}/{}", it.kind.secret()));
+    git.into_iter().chain(users)
 }
 
 /// Only the keys that let git in. The kubelet brings the volume up to date when the Secret changes.

@@ -263,7 +263,7 @@ fn what_the_agent_reads_of_secrets_is_masked() {
     let args = agent(&built).args.unwrap();
     let dirs = args.windows(2).filter(|it| it[0] == "--mask-dir");
     let dirs: Vec<&str> = dirs.map(|it| it[1].as_str()).collect();
-    assert_eq!(dirs, ["/run/axon/git", "/etc/keys"]);
+    assert_eq!(dirs, ["/run/axon/git/GITHUB_TOKEN", "/etc/keys"]);
     let variables = init(&built).env.unwrap();
     assert!(
         variables.iter().all(|it| it.value_from.is_none()),
