@@ -269,7 +269,7 @@ pub struct TaskStatus {
     /// The `key: value` pairs of the agent's results file.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub results: BTreeMap<String, String>,
-    /// What the run used, as the agent itself tells; of the last attempt.
+    /// What all attempts used together, as the agent itself tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
     /// Exit code of the agent.
@@ -302,7 +302,7 @@ pub struct Usage {
     #[serde(rename = "costUSD", default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.0))]
     pub cost_usd: Option<f64>,
-    /// Whether `costUSD` comes from Axon's own price table, because the agent tells none.
+    /// Whether `costUSD`, or a part of it, comes from Axon's own price table, because the agent tells none.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub estimated: bool,
     /// Tokens sent to the model, cached ones included.

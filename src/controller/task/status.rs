@@ -24,6 +24,7 @@ use super::stage::Stage;
 use crate::api::Task;
 use crate::api::task::TaskPhase;
 use crate::api::task::TaskStatus;
+use crate::api::task::Usage;
 use crate::controller::FIELD_MANAGER;
 
 pub(super) const STARTED: &str = "Started";
@@ -198,7 +199,7 @@ impl Marker<'_> {
             self.status.disruptions = Some(before.saturating_add(1));
         }
         self.status.retry_time = Some(Time(*at));
-        self.status.usage.clone_from(usage);
+        self.used(usage.as_ref());
         self.status.phase = Some(TaskPhase::Pending);
         self.waiting(Waiting::ForRetry, message);
     }
@@ -235,14 +236,20 @@ impl Marker<'_> {
         self.status.message = Some(cut(message));
         self.status.outputs.clone_from(outputs);
         self.status.results.clone_from(results);
-        if usage.is_some() {
-            // An end that tells nothing leaves what an attempt before it used.
-            self.status.usage.clone_from(usage);
-        }
+        self.used(usage.as_ref());
         self.status.exit_code = *exit_code;
         self.status.retry_time = None;
         self.status.completion_time = Some(finished);
         self.set(kind, "True", reason.as_str(), message);
+    }
+
+    /// Adds what an attempt used, if it told, to what those before it did.
+    fn used(&mut self, usage: Option<&Usage>) {
+        let before = self.status.usage.take();
+        self.status.usage = match (before, usage) {
+            (Some(before), Some(usage)) => Some(sum(&before, usage)),
+            (before, usage) => before.or_else(|| usage.cloned()),
+        };
     }
 
     /// Sets a condition. The one that changed last stands last: `kubectl get` shows its reason.
@@ -302,6 +309,25 @@ fn changes(before: &Map<String, Value>, after: &Map<String, Value>) -> Value {
         .filter(|(key, value)| before.get(*key) != Some(value));
     let new = new.map(|(key, value)| (key.clone(), value.clone()));
     Value::Object(gone.chain(new).collect())
+}
+
+/// What two attempts used. What only one has told counts alone.
+fn sum(one: &Usage, other: &Usage) -> Usage {
+    let counts = |pick: fn(&Usage) -> Option<i64>| match (pick(one), pick(other)) {
+        (Some(one), Some(other)) => Some(one.saturating_add(other)),
+        (one, other) => one.or(other),
+    };
+    Usage {
+        cost_usd: match (one.cost_usd, other.cost_usd) {
+            (Some(one), Some(other)) => Some(one + other),
+            (one, other) => one.or(other),
+        },
+        estimated: one.estimated || other.estimated,
+        input_tokens: counts(|it| it.input_tokens),
+        cached_input_tokens: counts(|it| it.cached_input_tokens),
+        output_tokens: counts(|it| it.output_tokens),
+        turns: counts(|it| it.turns),
+    }
 }
 
 #[cfg(test)]

@@ -57,7 +57,8 @@ async fn the_limit_is_the_end(context: Context) {
         "AgentFailed: container \"claude-code\" failed with exit code 3: no luck (attempt 2)"
     );
     let usage = status_of(&failed).usage.unwrap();
-    assert_eq!((usage.cost_usd, usage.turns), (Some(0.25), Some(1)));
+    let told = (usage.cost_usd, usage.input_tokens, usage.turns);
+    assert_eq!(told, (Some(0.5), Some(18), Some(2)), "of both attempts");
     assert_eq!(jobs_and_pods(&context).await, (2, 2));
     controller.stop().await;
 }
