@@ -13,15 +13,15 @@ use crate::model;
 use crate::model::duration::GoDuration;
 use crate::model::problem::Severity;
 
-/// Parts of the names of variables whose values are not shown.
-const SECRETS: [&str; 6] = ["TOKEN", "KEY", "SECRET", "PASS", "CREDENTIAL", "AUTH"];
+/// Stands for the value of a variable.
 const MASK: &str = "***";
 
 /// What an agent needs.
 const NEEDS: &str = "\
 An agent needs a Secret with its key, in the Task's namespace, named by --secret (or $AXON_SECRET). The
 Secret's key has the name of the agent's variable: ANTHROPIC_API_KEY (claude-code), CODEX_API_KEY,
-GEMINI_API_KEY, OPENCODE_API_KEY or CURSOR_API_KEY; with --credential-type oauth CLAUDE_CODE_OAUTH_TOKEN.
+GEMINI_API_KEY, OPENCODE_API_KEY, CURSOR_API_KEY or AXON_API_KEY (custom); with --credential-type oauth
+CLAUDE_CODE_OAUTH_TOKEN (claude-code).
 To work on a repository it needs a Workspace, named by --workspace (or $AXON_WORKSPACE).";
 
 /// Run an agent: create a Task
@@ -67,7 +67,7 @@ pub struct Options {
     /// Follow the run; exits 1 if it failed
     #[arg(short, long)]
     pub watch: bool,
-    /// Print all that would be created, secrets masked, and create nothing
+    /// Print all that would be created, values of --env masked, and create nothing
     #[arg(long, conflicts_with = "watch")]
     pub dry_run: bool,
     /// Do not ask
@@ -178,14 +178,11 @@ fn check(spec: &Value) -> Result<(), Failure> {
     })
 }
 
-/// Hides the values of variables that may hold a secret, by their names.
+/// Hides the values of variables: no name tells that one is no secret.
 pub(super) fn mask(manifest: &mut Value) {
     let env = manifest.pointer_mut("/spec/podOverrides/env");
     for each in env.and_then(Value::as_array_mut).into_iter().flatten() {
-        let name = each["name"].as_str().unwrap_or_default().to_uppercase();
-        if SECRETS.iter().any(|it| name.contains(it)) {
-            each["value"] = json!(MASK);
-        }
+        each["value"] = json!(MASK);
     }
 }
 
@@ -234,15 +231,14 @@ mod tests {
     }
 
     #[test]
-    fn values_that_may_be_secrets_are_masked() {
+    fn values_of_variables_are_masked() {
         let mut manifest = json!({"spec": {"podOverrides": {"env": [
-            {"name": "MY_TOKEN", "value": "a"}, {"name": "api_key", "value": "b"}, {"name": "MODE", "value": "c"},
+            {"name": "MY_TOKEN", "value": "a"}, {"name": "DATABASE_URL", "value": "b"},
         ]}}});
         mask(&mut manifest);
-        let text = manifest.to_string();
-        assert!(
-            !text.contains("\"a\"") && !text.contains("\"b\"") && text.contains("\"c\""),
-            "{text}"
-        );
+        let env = &manifest["spec"]["podOverrides"]["env"];
+        let masked =
+            json!([{"name": "MY_TOKEN", "value": MASK}, {"name": "DATABASE_URL", "value": MASK}]);
+        assert_eq!(*env, masked);
     }
 }
