@@ -27,7 +27,7 @@ const MAX_TASKS: usize = 50;
 /// Show what the agents of Tasks do
 ///
 /// What an agent says goes to stdout; tools, edits, retries and cost go to stderr. Of a Task with several
-/// attempts the latest is shown.
+/// attempts the latest is shown; one that has not started is waited for.
 #[derive(Debug, Args)]
 pub struct Options {
     /// Names of Tasks
@@ -36,7 +36,7 @@ pub struct Options {
     /// Tasks with these labels
     #[arg(short = 'l', long, value_name = "LABELS", conflicts_with = "tasks")]
     selector: Option<String>,
-    /// Wait for the start, and go on until each Task has ended; exits 1 if one failed
+    /// Go on until each Task has ended; exits 1 if one failed
     #[arg(short, long)]
     follow: bool,
     /// What the agent printed, byte for byte

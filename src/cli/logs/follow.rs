@@ -59,7 +59,7 @@ pub(in crate::cli) struct Follower {
     pub(in crate::cli) client: Client,
     pub(in crate::cli) reader: Reader,
     pub(in crate::cli) name: ObjectName,
-    /// Whether to wait for what is not there yet.
+    /// Whether to go on until the Task has ended.
     pub(in crate::cli) follow: bool,
     pub(in crate::cli) raw: bool,
 }
@@ -90,11 +90,6 @@ impl Follower {
                 return Ok(watched.task);
             }
             let why = waits_for(task);
-            if !self.follow {
-                let mut failure = Failure::plain(format!("{} has not started", task.key()));
-                failure.causes = vec![why];
-                return Err(failure.hint("wait for it: --follow"));
-            }
             if watched.is_gone {
                 return Err(Failure::plain(format!("{} was deleted", task.key())));
             }
