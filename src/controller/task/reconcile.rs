@@ -19,6 +19,7 @@ use kube::runtime::reflector::ObjectRef;
 
 use super::act;
 use super::backoff::Backoff;
+use super::build;
 use super::decide;
 use super::decide::Step;
 use super::gather;
@@ -31,6 +32,7 @@ use super::reason::End;
 use super::record;
 use super::refusals::Refusals;
 use super::start;
+use super::start::Claimed;
 use super::start::Started;
 use super::status;
 use crate::api::Task;
@@ -151,20 +153,23 @@ async fn begin(
     let images = &context.options.images;
     let namespace = task.namespace().unwrap_or_default();
     context.policies.ensure(&namespace).await;
-    let started = start::start(&context.client, task, plan, branch, images, now);
-    let outcome = Box::pin(started).await.map_err(Error::Start)?;
-    match outcome {
-        Started::Made {
-            task: locked,
-            job,
-            overridden,
-        } => {
-            tell(context, task, &locked, now).await;
-            let action = adopt(context, &locked, plan.attempt, job, now).await?;
-            if let Some(notice) = notices::overridden(&overridden) {
+    let claimed = Box::pin(start::claim(&context.client, task, branch, now)).await;
+    let started = match claimed.map_err(Error::Start)? {
+        Claimed::Not(started) => *started,
+        Claimed::Ours { task: locked, job } => {
+            let built = build::build(&locked, &job, plan, images);
+            // Told before the Job is there: after that nobody comes back to it.
+            if let Some(notice) = notices::overridden(&built.overridden) {
                 publish(context, task, &notice, "", now).await;
             }
-            Ok(action)
+            let made = start::create(&context.client, *locked, built.job);
+            Box::pin(made).await.map_err(Error::Start)?
+        }
+    };
+    match started {
+        Started::Made { task: locked, job } => {
+            tell(context, task, &locked, now).await;
+            adopt(context, &locked, plan.attempt, job, now).await
         }
         Started::Outdated => Ok(Action::requeue(OUTDATED)),
         Started::No { task, news } => {

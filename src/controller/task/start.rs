@@ -20,8 +20,6 @@ use kube::api::PatchParams;
 use kube::api::PostParams;
 use serde_json::json;
 
-use super::build;
-use super::decide::Start;
 use super::news::JobId;
 use super::news::News;
 use super::ownership;
@@ -35,7 +33,6 @@ use super::status;
 use crate::api::Task;
 use crate::api::labels;
 use crate::controller::FIELD_MANAGER;
-use crate::controller::Images;
 use crate::model::sensitive;
 use crate::model::sensitive::Known;
 
@@ -53,27 +50,32 @@ const UNPROCESSABLE: u16 = 422;
 pub(super) enum Started {
     /// The Job is there, held back: that is to be written, and then it is to be released. `task` is
     /// the Task as it is now.
-    Made {
-        task: Box<Task>,
-        job: JobId,
-        /// Variables of `podOverrides.env` that lost against built-in ones.
-        overridden: Vec<String>,
-    },
+    Made { task: Box<Task>, job: JobId },
     /// The Task is not as it was when the start was decided: look again.
     Outdated,
     /// It cannot start; this is why. `task` is the Task as it is now.
     No { task: Box<Task>, news: News },
 }
 
-/// Starts `task`, from wherever an earlier start was broken off. `branch` is the Lease to take first.
-pub(super) async fn start(
+/// Whether a run may be made.
+#[derive(Clone, Debug)]
+pub(super) enum Claimed {
+    /// It is this Task's, as it is now, and so is the name of the Job.
+    Ours {
+        task: Box<Task>,
+        job: String,
+    },
+    Not(Box<Started>),
+}
+
+/// Claims a run of `task`, from wherever an earlier start was broken off. `branch` is the Lease to
+/// take first.
+pub(super) async fn claim(
     client: &Client,
     task: &Task,
-    start: &Start,
     branch: Option<&Lease>,
-    images: &Images,
     now: Timestamp,
-) -> Result<Started, kube::Error> {
+) -> Result<Claimed, kube::Error> {
     let namespace = task.namespace().unwrap_or_default();
     let tasks: Api<Task> = Api::namespaced(client.clone(), &namespace);
     // What the cache shows may be long gone; a finished Task must not begin anew.
@@ -82,12 +84,12 @@ pub(super) async fn start(
         .await?
         .filter(|it| same(it, task))
     else {
-        return Ok(Started::Outdated);
+        return Ok(Claimed::Not(Box::new(Started::Outdated)));
     };
     if let Some(lease) = branch {
         let leases: Api<Lease> = Api::namespaced(client.clone(), &namespace);
         if !take(&leases, lease).await? {
-            return Ok(Started::Outdated);
+            return Ok(Claimed::Not(Box::new(Started::Outdated)));
         }
     }
     let records: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);
@@ -100,36 +102,32 @@ pub(super) async fn start(
             "this run was Task \"{other}\"'s (record \"{record}\"); raise \"rerun\" to run again"
         );
         let news = News::ended(End::AlreadyRan, message);
-        return Ok(no(task, news));
+        return Ok(Claimed::Not(Box::new(no(task, news))));
     }
     let name = stage::job_name(&task);
     let locked = status::locked(&task, &name, now);
     if let Some(written) = status::write(&tasks, &task, &locked).await? {
         task = written;
     }
-    create(client, task, &name, start, images).await
+    Ok(Claimed::Ours {
+        task: Box::new(task),
+        job: name,
+    })
 }
 
 /// Creates the Job, held back.
-async fn create(
-    client: &Client,
-    task: Task,
-    name: &str,
-    start: &Start,
-    images: &Images,
-) -> Result<Started, kube::Error> {
-    let built = build::build(&task, name, start, images);
+pub(super) async fn create(client: &Client, task: Task, job: Job) -> Result<Started, kube::Error> {
+    let name = &job.name_any();
     let jobs: Api<Job> = Api::namespaced(client.clone(), &task.namespace().unwrap_or_default());
     let parameters = PostParams {
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PostParams::default()
     };
-    let job = held_back(built.job);
+    let job = held_back(job);
     match jobs.create(&parameters, &job).await {
         Ok(made) => Ok(Started::Made {
             task: Box::new(task),
             job: JobId::of(&made),
-            overridden: built.overridden,
         }),
         Err(kube::Error::Api(refusal)) if refusal.is_already_exists() => {
             taken(&jobs, task, name).await
@@ -236,7 +234,6 @@ async fn taken(jobs: &Api<Job>, task: Task, name: &str) -> Result<Started, kube:
         Ownership::Ours => Ok(Started::Made {
             task: Box::new(task),
             job: JobId::of(&job),
-            overridden: Vec::new(),
         }),
         Ownership::Namesake => Ok(Started::Outdated),
         Ownership::Foreign => {

@@ -82,6 +82,9 @@ impl Server {
                 self.writes.lock().unwrap().push("Job released".into());
                 return Response::new(Full::from(json!({"metadata": {}}).to_string()));
             }
+            if path.ends_with("/events") && sent["reason"] == "EnvIgnored" {
+                self.writes.lock().unwrap().push("EnvIgnored".into());
+            }
             sent
         };
         Response::new(Full::from(answer.to_string()))
@@ -130,6 +133,23 @@ async fn a_job_is_released_when_it_is_written_that_it_was_made() {
     assert_eq!(
         (&status["attempts"], &status["jobName"]),
         (&json!(1), &json!("a"))
+    );
+}
+
+/// A kill after the Job's POST must not lose it.
+#[tokio::test]
+async fn ignored_variables_are_told_before_the_job_is_made() {
+    let mut new = task("a");
+    let overrides = json!({"env": [{"name": "AXON_TASK", "value": "mine"}]});
+    new.spec.pod_overrides = Some(serde_json::from_value(overrides).unwrap());
+    let server = Server::of(&new);
+    let context = Arc::new(context(server.client()));
+    Box::pin(reconcile(Arc::new(DeserializeGuard(Ok(new))), context))
+        .await
+        .unwrap();
+    assert_eq!(
+        server.writes.lock().unwrap()[..3],
+        ["Starting", "EnvIgnored", "Job held back"]
     );
 }
 
