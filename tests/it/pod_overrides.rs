@@ -5,7 +5,9 @@ use axon::controller;
 use axon::controller::Options;
 use axon::model::Namespace;
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::core::v1::Event;
+use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::ApiResource;
 use kube::api::DynamicObject;
@@ -123,6 +125,15 @@ fn everything() -> Value {
 
 async fn every_override_reaches_the_pod(it: Context) {
     let mut overrides = everything();
+    let maps: Api<ConfigMap> = it.api();
+    let settings = json!({"metadata": {"name": "settings"}, "data": {"a": "x"}});
+    let settings = serde_json::from_value(settings).unwrap();
+    maps.create(&PostParams::default(), &settings)
+        .await
+        .unwrap();
+    let secrets: Api<Secret> = it.api();
+    let keys = serde_json::from_value(json!({"metadata": {"name": "keys"}})).unwrap();
+    secrets.create(&PostParams::default(), &keys).await.unwrap();
     create(&it, &task("all", &overrides)).await;
     let job = job_of(&it, "all").await;
     let template = job.spec.unwrap().template;

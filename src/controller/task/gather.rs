@@ -1,11 +1,13 @@
 //! Looks at what surrounds a Task: its Job, its Pod and other Tasks in the caches, the rest at the
 //! API server. Before an end or a start is read from a cache, the API server is asked.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -23,6 +25,8 @@ use super::branch::Holder;
 use super::decide;
 use super::dependencies;
 use super::index::Index;
+use super::named;
+use super::named::FoundNamed;
 use super::needs;
 use super::needs::FoundSecret;
 use super::needs::FoundWorkspace;
@@ -41,6 +45,7 @@ use super::status;
 use crate::api::Task;
 use crate::api::Workspace;
 use crate::api::labels;
+use crate::api::pod_overrides::PodOverrides;
 use crate::api::task::TaskPhase;
 use crate::api::task::TaskStatus;
 use crate::controller::workspace;
@@ -201,6 +206,7 @@ async fn needs(client: &Client, caches: &Caches, task: &Task) -> Result<Needs, k
         cycle,
         workspace: FoundWorkspace::NotAsked,
         secrets: Vec::new(),
+        named: Vec::new(),
         branch: None,
     };
     if dependencies::check(&needs.dependencies).is_err() {
@@ -229,18 +235,55 @@ async fn needs(client: &Client, caches: &Caches, task: &Task) -> Result<Needs, k
         }
     }
     needs.secrets = seen;
+    if let Some(overrides) = &task.spec.pod_overrides {
+        needs.named = named(client, &namespace, overrides).await?;
+    }
     let owner = found.and_then(|it| it.owner_ref(&()));
     needs.branch = branch(client, caches, task, owner).await?;
     Ok(needs)
 }
 
-/// What an answer about a Secret says of it.
+/// The Secrets and ConfigMaps that `podOverrides` names.
+async fn named(
+    client: &Client,
+    namespace: &str,
+    overrides: &PodOverrides,
+) -> Result<Vec<FoundNamed>, kube::Error> {
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+    let mut found = Vec::new();
+    for ((kind, name), keys) in named::of(overrides) {
+        let state = match kind {
+            named::Kind::Secret => secret_state(get(&secrets, &name).await)?,
+            named::Kind::ConfigMap => state(get(&maps, &name).await, |map| {
+                let text = map.data.unwrap_or_default().into_keys();
+                text.chain(map.binary_data.unwrap_or_default().into_keys())
+                    .collect()
+            })?,
+        };
+        found.push(FoundNamed {
+            kind,
+            name,
+            keys,
+            state,
+        });
+    }
+    Ok(found)
+}
+
 fn secret_state(answer: Result<Option<Secret>, kube::Error>) -> Result<SecretState, kube::Error> {
+    state(answer, |it| {
+        it.data.unwrap_or_default().into_keys().collect()
+    })
+}
+
+/// What an answer about an object with keys says of it.
+fn state<K>(
+    answer: Result<Option<K>, kube::Error>,
+    keys: impl FnOnce(K) -> BTreeSet<String>,
+) -> Result<SecretState, kube::Error> {
     match answer {
-        Ok(Some(secret)) => {
-            let keys = secret.data.unwrap_or_default().into_keys().collect();
-            Ok(SecretState::Keys(keys))
-        }
+        Ok(Some(object)) => Ok(SecretState::Keys(keys(object))),
         Ok(None) => Ok(SecretState::Missing),
         Err(kube::Error::Api(status)) if status.is_forbidden() => Ok(SecretState::Forbidden),
         Err(error) => Err(error),

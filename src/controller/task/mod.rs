@@ -13,6 +13,7 @@ mod dependencies;
 mod fixture;
 mod gather;
 mod index;
+mod named;
 mod needs;
 mod news;
 mod notices;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::branch;
 use super::dependencies;
+use super::named::FoundNamed;
 use super::reason::Waiting;
 use crate::api::Task;
 use crate::api::Workspace;
@@ -31,6 +32,8 @@ pub(super) struct Needs {
     pub(super) cycle: Option<Vec<String>>,
     pub(super) workspace: FoundWorkspace,
     pub(super) secrets: Vec<FoundSecret>,
+    /// What `podOverrides` names.
+    pub(super) named: Vec<FoundNamed>,
     /// The branch, if it asks for one that is shared.
     pub(super) branch: Option<branch::Found>,
 }
@@ -180,6 +183,9 @@ pub(super) fn check(
     for secret in &needs.secrets {
         secret.check(namespace)?;
     }
+    for named in &needs.named {
+        named.check(namespace)?;
+    }
     Ok(checkout)
 }
 
@@ -256,7 +262,7 @@ fn checkout(
 }
 
 /// `what: "a", "b"`, or that there is none.
-fn listed(what: &str, names: &[String]) -> String {
+pub(super) fn listed(what: &str, names: &[String]) -> String {
     if names.is_empty() {
         return format!("{what}: none");
     }

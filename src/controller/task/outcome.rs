@@ -278,7 +278,9 @@ impl<'a> View<'a> {
             | Waiting::WorkspaceInvalid
             | Waiting::SecretNotFound
             | Waiting::SecretKeyMissing
-            | Waiting::SecretForbidden => None,
+            | Waiting::SecretForbidden
+            | Waiting::ConfigMapNotFound
+            | Waiting::ConfigMapKeyMissing => None,
         };
         since.map(|it| after(it.0, PASSING))
     }

@@ -16,6 +16,9 @@ pub(super) enum Waiting {
     SecretKeyMissing,
     /// Ours: the controller may not read it.
     SecretForbidden,
+    /// Ours: `podOverrides` names it.
+    ConfigMapNotFound,
+    ConfigMapKeyMissing,
     /// The name of the Job is claimed; the Job itself has not been seen.
     Starting,
     /// Ours: the API server refuses the Job or its Pod for now, by a quota for example.
@@ -34,7 +37,7 @@ pub fn waits_for_a_person(reason: &str) -> bool {
 }
 
 impl Waiting {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 16] = [
         Self::ForDependency,
         Self::ForBranch,
         Self::ForRetry,
@@ -43,6 +46,8 @@ impl Waiting {
         Self::SecretNotFound,
         Self::SecretKeyMissing,
         Self::SecretForbidden,
+        Self::ConfigMapNotFound,
+        Self::ConfigMapKeyMissing,
         Self::Starting,
         Self::JobRefused,
         Self::PodPending,
@@ -61,6 +66,8 @@ impl Waiting {
             Self::SecretNotFound => "SecretNotFound",
             Self::SecretKeyMissing => "SecretKeyMissing",
             Self::SecretForbidden => "SecretForbidden",
+            Self::ConfigMapNotFound => "ConfigMapNotFound",
+            Self::ConfigMapKeyMissing => "ConfigMapKeyMissing",
             Self::Starting => "Starting",
             Self::JobRefused => "JobRefused",
             Self::PodPending => "PodPending",
@@ -85,6 +92,8 @@ impl Waiting {
             | Self::SecretNotFound
             | Self::SecretKeyMissing
             | Self::SecretForbidden
+            | Self::ConfigMapNotFound
+            | Self::ConfigMapKeyMissing
             | Self::Starting
             | Self::JobRefused => true,
             Self::PodPending | Self::Unschedulable | Self::ImagePullFailed | Self::Cloning => false,
@@ -99,6 +108,8 @@ impl Waiting {
             | Self::SecretNotFound
             | Self::SecretKeyMissing
             | Self::SecretForbidden
+            | Self::ConfigMapNotFound
+            | Self::ConfigMapKeyMissing
             | Self::JobRefused
             | Self::Unschedulable
             | Self::ImagePullFailed => true,

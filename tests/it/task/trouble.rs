@@ -11,6 +11,7 @@ use super::*;
 crate::on_both_servers!(
     why_a_pod_does_not_start_is_told,
     how_a_pod_ended_is_told,
+    what_pod_overrides_name_is_waited_for,
     what_cannot_be_read_is_told_and_holds_up_no_other,
     a_job_that_was_made_and_vanished_is_lost,
     a_job_that_somebody_holds_back_is_left_so,
@@ -45,6 +46,40 @@ async fn why_a_pod_does_not_start_is_told(context: Context) {
     kubelet::says(&context, &pod, cloning).await;
     let task = once(&context, "fix", "a clone", shows("Cloning")).await;
     assert_eq!(status_of(&task).phase, Some(TaskPhase::Pending));
+    controller.stop().await;
+}
+
+async fn what_pod_overrides_name_is_waited_for(context: Context) {
+    create_secret(&context).await;
+    let controller = Controller::start(&context);
+    let from = json!({"configMapKeyRef": {"name": "settings", "key": "mode"}});
+    let overrides = json!({"spec": {"podOverrides": {
+        "env": [{"name": "MODE", "valueFrom": from}],
+        "volumes": [
+            {"name": "keys", "secret": {"secretName": "npm"}},
+            {"name": "more", "configMap": {"name": "more", "optional": true}},
+        ],
+        "volumeMounts": [{"name": "keys", "mountPath": "/keys"}],
+    }}});
+    create(&context, "fix", overrides).await;
+    let waits = once(&context, "fix", "no Secret", shows("SecretNotFound")).await;
+    assert!(said(&waits).contains("Secret \"npm\" of podOverrides is not in namespace"));
+    let secrets: Api<Secret> = context.api();
+    let npm = json!({"metadata": {"name": "npm"}, "stringData": {"token": "x"}});
+    let npm = serde_json::from_value(npm).unwrap();
+    secrets.create(&PostParams::default(), &npm).await.unwrap();
+    once(&context, "fix", "no ConfigMap", shows("ConfigMapNotFound")).await;
+    let maps: Api<ConfigMap> = context.api();
+    let settings = |key: &str| json!({"metadata": {"name": "settings"}, "data": {key: "x"}});
+    let other = serde_json::from_value(settings("other")).unwrap();
+    maps.create(&PostParams::default(), &other).await.unwrap();
+    let waits = once(&context, "fix", "no key", shows("ConfigMapKeyMissing")).await;
+    assert!(said(&waits).contains("has no key \"mode\"; its keys: \"other\""));
+    assert_eq!(jobs_and_pods(&context).await, (0, 0));
+    let patch = Patch::Merge(settings("mode"));
+    let params = PatchParams::default();
+    maps.patch("settings", &params, &patch).await.unwrap();
+    kubelet::pod_of(&context, "fix").await;
     controller.stop().await;
 }
 

@@ -28,6 +28,7 @@ fn needs(workspace: FoundWorkspace, secrets: Vec<FoundSecret>) -> Needs {
         cycle: None,
         workspace,
         secrets,
+        named: Vec::new(),
         branch: None,
     }
 }
