@@ -28,7 +28,7 @@ echo "said: $(cat /run/axon/git/GITHUB_TOKEN)"
 const PUSHES: &str = "echo one > work; git add work; git commit --quiet --message one\n\
     git push --quiet origin HEAD:refs/heads/by-ssh\n";
 
-fn workspace(place: &Place, name: &str, url: &str, keys: &[(&str, &str)]) {
+pub(crate) fn workspace(place: &Place, name: &str, url: &str, keys: &[(&str, &str)]) {
     let data: serde_json::Map<_, _> = keys
         .iter()
         .map(|(key, value)| ((*key).to_owned(), Value::from(*value)))
@@ -42,7 +42,7 @@ fn workspace(place: &Place, name: &str, url: &str, keys: &[(&str, &str)]) {
     }));
 }
 
-fn task(place: &Place, workspace: &str, script: &str) {
+pub(crate) fn task(place: &Place, workspace: &str, script: &str) {
     place.create(&json!({
         "apiVersion": "axon.io/v1alpha1", "kind": "Task", "metadata": {"name": workspace},
         "spec": {
@@ -53,7 +53,7 @@ fn task(place: &Place, workspace: &str, script: &str) {
     }));
 }
 
-fn has(repo: &GitRepo, branch: &str) -> bool {
+pub(crate) fn has(repo: &GitRepo, branch: &str) -> bool {
     !repo.git(&["branch", "--list", branch]).is_empty()
 }
 

@@ -8,6 +8,7 @@
 )]
 
 mod audit;
+mod canaries;
 mod credentials;
 #[path = "../it/git_server.rs"]
 #[expect(dead_code, reason = "shared with tests/it, which uses all of it")]
