@@ -63,7 +63,10 @@ bench:
 	cluster=$$(tests/cluster/build); \
 	cargo build --profile ci --bin axon; \
 	"$$cluster" with benches/run target/ci/axon; \
-	"$$cluster" with benches/sync target/ci/axon
+	"$$cluster" with benches/sync target/ci/axon; \
+	"$$cluster" with benches/tasks target/ci/axon; \
+	RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --package axon-helper --target $(static); \
+	benches/helper target/$(static)/release/axon-helper
 
 # Many more mutated configurations than `make test` tries.
 fuzz:
