@@ -7,6 +7,7 @@ mod bounds;
 
 use std::sync::LazyLock;
 
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::Value as Json;
 
 use crate::api;
@@ -32,8 +33,11 @@ use super::words::type_hint;
 /// The schema of a configuration document.
 static CONFIG: LazyLock<Json> = LazyLock::new(api::config_schema);
 /// The schemas of the kinds' specs.
-static SPECS: LazyLock<[(Kind, Json); 3]> =
-    LazyLock::new(|| Kind::ALL.map(|kind| (kind, spec_schema(kind))));
+static SPECS: LazyLock<[(Kind, Json); 3]> = LazyLock::new(|| {
+    // Making them is most of what loading a small configuration takes.
+    let crds = api::crds();
+    Kind::ALL.map(|kind| (kind, spec_schema(kind, &crds)))
+});
 
 /// Checks a configuration document.
 pub(super) fn check_config(document: &Node, report: &mut Report<'_>) {
@@ -66,14 +70,11 @@ pub(super) struct Holder<'h> {
     pub(super) is_entry: bool,
 }
 
-fn spec_schema(kind: Kind) -> Json {
-    let crds = api::crds().into_iter();
-    let mut of_kind = crds.filter(|crd| crd.spec.names.kind == kind.as_str());
-    let version = of_kind
-        .next()
-        .and_then(|crd| crd.spec.versions.into_iter().next());
-    let schema = version.and_then(|it| it.schema?.open_api_v3_schema);
-    let spec = schema.and_then(|schema| schema.properties?.remove("spec"));
+fn spec_schema(kind: Kind, crds: &[CustomResourceDefinition]) -> Json {
+    let mut of_kind = crds.iter().filter(|it| it.spec.names.kind == kind.as_str());
+    let version = of_kind.next().and_then(|it| it.spec.versions.first());
+    let schema = version.and_then(|it| it.schema.as_ref()?.open_api_v3_schema.as_ref());
+    let spec = schema.and_then(|it| it.properties.as_ref()?.get("spec"));
     serde_json::to_value(spec).unwrap_or_default()
 }
 
