@@ -22,6 +22,7 @@ use crate::model::object::DesiredSet;
 use crate::model::run::RunRecord;
 use crate::sync::Options;
 use crate::sync::PARALLEL;
+use crate::sync::view::View;
 use crate::sync::view::key_of;
 use crate::sync::world::Identity;
 use crate::sync::world::Standing;
@@ -33,15 +34,21 @@ use crate::sync::world::standing;
 /// Up to so many names of a kind are asked for one by one; more are found in a list of the kind.
 const FEW: usize = 2;
 
-/// Reads all that a plan from there to `set` has to know.
+/// Reads all that a plan from there to `set` has to know. Names that `seen` does not hold are nobody's.
 pub(super) async fn read(
     cluster: &Cluster,
     set: &DesiredSet,
     identity: &Identity,
     options: &Options,
+    seen: Option<&View>,
 ) -> Result<World, Error> {
     let mut world = members(cluster, identity).await?;
-    strangers(cluster, set, identity, options, &mut world).await?;
+    let mut wanted = world.wanted(set, identity);
+    if let Some(seen) = seen {
+        let there = seen.keys();
+        wanted.retain(|key| there.contains(key));
+    }
+    strangers(cluster, wanted, identity, options, &mut world).await?;
     world.running = running(cluster, set, identity, &world).await?;
     Ok(world)
 }
@@ -96,16 +103,16 @@ async fn members(cluster: &Cluster, identity: &Identity) -> Result<World, Error>
 /// Finds what the sync's label does not: by name where there are few, else in a list of metadata.
 async fn strangers(
     cluster: &Cluster,
-    set: &DesiredSet,
+    wanted: BTreeSet<Key>,
     identity: &Identity,
     options: &Options,
     world: &mut World,
 ) -> Result<(), Error> {
-    let mut wanted: BTreeMap<Kind, BTreeSet<Key>> = BTreeMap::new();
-    for key in world.wanted(set, identity) {
-        wanted.entry(key.kind).or_default().insert(key);
+    let mut by_kind: BTreeMap<Kind, BTreeSet<Key>> = BTreeMap::new();
+    for key in wanted {
+        by_kind.entry(key.kind).or_default().insert(key);
     }
-    let found = try_join_all(wanted.into_iter().map(|(kind, keys)| async move {
+    let found = try_join_all(by_kind.into_iter().map(|(kind, keys)| async move {
         if keys.len() <= FEW {
             return Ok(keys.into_iter().map(|key| (key, None)).collect());
         }

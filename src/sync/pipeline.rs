@@ -188,14 +188,28 @@ impl Pipeline {
     /// What is to be done to make the cluster equal to the configuration. Writes nothing; where
     /// nothing differs, it sends four LISTs and no other request.
     pub async fn plan(&self, input: Input<'_>) -> Result<Plan, Error> {
-        Ok(self.plan_witnessed(input).await?.0)
+        Ok(self.look_and_plan(input, None).await?.0)
+    }
+
+    /// The same, for a namespace that was looked at already: names that it does not have are not asked for
+    /// again. Where one has come since, its creation fails.
+    pub async fn plan_again(&self, input: Input<'_>, seen: &View) -> Result<Plan, Error> {
+        Ok(self.look_and_plan(input, Some(seen)).await?.0)
     }
 
     /// The plan, and what of the cluster it rests on: what a saved plan is compared by.
     pub async fn plan_witnessed(&self, input: Input<'_>) -> Result<(Plan, Witness), Error> {
+        self.look_and_plan(input, None).await
+    }
+
+    async fn look_and_plan(
+        &self,
+        input: Input<'_>,
+        seen: Option<&View>,
+    ) -> Result<(Plan, Witness), Error> {
         let namespace = self.cluster.namespace();
         let identity = self.identity(input);
-        let world = live::read(&self.cluster, input.set, &identity, &self.options)
+        let world = live::read(&self.cluster, input.set, &identity, &self.options, seen)
             .await
             .map_err(|source| Error::Read {
                 namespace: namespace.clone(),

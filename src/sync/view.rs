@@ -1,6 +1,7 @@
 //! A namespace that was looked at already: what a controller's watch caches hold. Pure.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::api::labels;
 use crate::cluster::Object;
@@ -24,6 +25,15 @@ pub struct View {
 }
 
 impl View {
+    /// The names that are taken.
+    pub(super) fn keys(&self) -> BTreeSet<Key> {
+        let keys = self
+            .objects
+            .iter()
+            .map(|(kind, object)| key_of(*kind, object));
+        keys.flatten().collect()
+    }
+
     /// What of it a plan from there to `set` has to know.
     pub(super) fn world(&self, set: &DesiredSet, identity: &Identity) -> World {
         let mut world = World {

@@ -137,13 +137,16 @@ impl Trial<'_> {
             ..sync::Options::default()
         };
         let pipeline = Pipeline::new(cluster, options);
-        if let Some(seen) = self.seen(input.set, id).await {
-            let plan = pipeline.plan_seen(input, &seen)?;
-            if !plan.has_work() {
-                return Ok(Some(End::of_rest(&plan)));
+        let plan = match self.seen(input.set, id).await {
+            Some(seen) => {
+                let plan = pipeline.plan_seen(input, &seen)?;
+                if !plan.has_work() {
+                    return Ok(Some(End::of_rest(&plan)));
+                }
+                pipeline.plan_again(input, &seen).boxed().await?
             }
-        }
-        let plan = pipeline.plan(input).boxed().await?;
+            None => pipeline.plan(input).boxed().await?,
+        };
         if !plan.has_work() {
             return Ok(Some(End::of_rest(&plan)));
         }

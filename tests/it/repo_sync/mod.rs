@@ -41,6 +41,7 @@ crate::on_both_servers!(
     what_cannot_be_used_is_said,
     a_secret_that_is_put_right_is_enough,
     a_sync_with_nothing_to_do_asks_for_nothing,
+    an_apply_lists_its_own_once,
     many_calls_are_one_look,
     several_syncs_of_one_repository_ask_once,
     a_crash_in_the_middle_is_taken_up_again,
@@ -386,6 +387,35 @@ async fn a_sync_with_nothing_to_do_asks_for_nothing(context: Context) {
         context.namespace
     );
     assert_eq!(writes, [status], "the answer to the call alone");
+    controller.stop().await;
+}
+
+async fn an_apply_lists_its_own_once(context: Context) {
+    let stage = Stage::new(&context);
+    let first = stage.commit(&[("a", "main")]);
+    let requests = Requests::default();
+    let controller = Running::with(requests.count(&context.client), &context);
+    stage.create("app", json!({})).await;
+    stage.applied("app", &first).await;
+    stage.looked_at(&["a"]).await;
+    requests.taken();
+    // Names that the watches know to be free are not looked for in a list of all.
+    let all = ["a", "b", "c", "d", "e"];
+    let second = stage.commit(&all.map(|name| (name, "main")));
+    stage.call("app").await;
+    stage.applied("app", &second).await;
+    let reads = requests.taken().into_iter();
+    let mut reads: Vec<String> = reads.filter(|it| it.starts_with("GET ")).collect();
+    reads.sort();
+    let namespace = &context.namespace;
+    let ours = |plural| format!("GET /apis/axon.io/v1alpha1/namespaces/{namespace}/{plural}");
+    let expected = [
+        format!("GET /api/v1/namespaces/{namespace}/configmaps"),
+        ours("tasks"),
+        ours("taskspawners"),
+        ours("workspaces"),
+    ];
+    assert_eq!(reads, expected);
     controller.stop().await;
 }
 
