@@ -11,6 +11,7 @@ use super::delete;
 use super::delete::Options;
 use super::delete::Propagation;
 use super::object;
+use super::resource::Resource;
 use crate::local::clock;
 use crate::local::store::Action;
 use crate::local::store::Entry;
@@ -67,15 +68,9 @@ fn finish(server: &Inner, key: &Key, entry: &Entry, mut object: Value) {
             put(server, key, entry, object);
         }
     } else if object::has_finalizer(&object, delete::FOREGROUND) {
-        let blocking: Vec<_> = server
-            .dependents(&entry.uid)
-            .into_iter()
-            .filter(|dependent| blocks(server, dependent, &entry.uid))
-            .collect();
-        for dependent in &blocking {
-            remove(server, dependent, Some(Propagation::Foreground));
-        }
-        if blocking.is_empty() {
+        // Its dependents were looked at when it was marked; the end of each one comes back here.
+        let dependents = server.dependents(&entry.uid);
+        if !dependents.iter().any(|it| blocks(server, it, &entry.uid)) {
             object::remove_finalizer(&mut object, delete::FOREGROUND);
             put(server, key, entry, object);
         }
@@ -97,31 +92,84 @@ fn finish(server: &Inner, key: &Key, entry: &Entry, mut object: Value) {
     }
 }
 
-/// Deletes an object whose owners are all gone; forgets owners that are gone otherwise.
+/// Deletes an object that no owner keeps; forgets the owners that do not keep one that stays.
 fn check_owners(server: &Inner, key: &Key, entry: &Entry, mut object: Value) {
-    let states: Vec<_> = entry
-        .owners
-        .iter()
-        .map(|uid| (uid, server.owner_state(key, uid)))
+    let references = object["metadata"]["ownerReferences"].as_array();
+    let states: Vec<_> = references
+        .into_iter()
+        .flatten()
+        .map(|it| (owner_uid(it).to_owned(), server.owner_state(key, it)))
         .collect();
-    if states.iter().any(|(_, state)| *state == Owner::Present) {
-        let gone: Vec<_> = states
-            .iter()
-            .filter(|(_, state)| *state == Owner::Absent)
-            .map(|(uid, _)| uid.as_ref())
-            .collect();
-        if !gone.is_empty() {
+    let is = |state: Owner| states.iter().any(|(_, it)| *it == state);
+    if is(Owner::OutOfReach) {
+        return;
+    }
+    if is(Owner::Present) {
+        let keeps = |uid: &str| {
+            states
+                .iter()
+                .any(|(it, state)| it == uid && *state == Owner::Present)
+        };
+        if !states.iter().all(|(uid, _)| keeps(uid)) {
             let list = object["metadata"]["ownerReferences"].as_array_mut();
             if let Some(list) = list {
-                list.retain(|it| !gone.contains(&it["uid"].as_str().unwrap_or_default()));
+                list.retain(|it| keeps(owner_uid(it)));
             }
             put(server, key, entry, object);
         }
-    } else if states.iter().any(|(_, state)| *state == Owner::WaitsForUs) {
+        return;
+    }
+    let dependents = server.dependents(&entry.uid);
+    if is(Owner::WaitsForUs) && !dependents.is_empty() {
+        if dependents.iter().any(|it| waits(server, it)) && unblock(&mut object) {
+            // The write brings it back here.
+            put(server, key, entry, object);
+            return;
+        }
         remove(server, key, Some(Propagation::Foreground));
     } else {
-        remove(server, key, Some(Propagation::Background));
+        remove(server, key, Some(own_policy(&object)));
     }
+}
+
+fn owner_uid(reference: &Value) -> &str {
+    reference["uid"].as_str().unwrap_or_default()
+}
+
+/// What the object's finalizers ask for.
+fn own_policy(object: &Value) -> Propagation {
+    if object::has_finalizer(object, delete::ORPHAN) {
+        Propagation::Orphan
+    } else if object::has_finalizer(object, delete::FOREGROUND) {
+        Propagation::Foreground
+    } else {
+        Propagation::Background
+    }
+}
+
+/// Whether the object at `key` is being deleted and waits for its dependents.
+fn waits(server: &Inner, key: &Key) -> bool {
+    let entry = server.store.get(key);
+    entry.is_some_and(|it| is_waiting(&it))
+}
+
+fn is_waiting(entry: &Entry) -> bool {
+    entry.is_deleting && object::has_finalizer(&entry.object(), delete::FOREGROUND)
+}
+
+/// Holds up none of its owners any more: in a circle each would wait for the next. Whether it did.
+fn unblock(object: &mut Value) -> bool {
+    let references = object["metadata"]["ownerReferences"].as_array_mut();
+    let mut blocking = references
+        .into_iter()
+        .flatten()
+        .filter(|it| it["blockOwnerDeletion"] == true)
+        .peekable();
+    let did = blocking.peek().is_some();
+    for reference in blocking {
+        reference["blockOwnerDeletion"] = false.into();
+    }
+    did
 }
 
 /// How an owner stands to its dependents.
@@ -131,6 +179,8 @@ enum Owner {
     Absent,
     /// It is being deleted and waits for its dependents.
     WaitsForUs,
+    /// It is in a namespace, and the dependent is not: nobody can tell whether it is there.
+    OutOfReach,
 }
 
 impl Inner {
@@ -138,23 +188,31 @@ impl Inner {
         self.store.read().dependents(uid)
     }
 
-    fn owner_state(&self, dependent: &Key, uid: &str) -> Owner {
+    fn owner_state(&self, dependent: &Key, reference: &Value) -> Owner {
+        if dependent.namespace().is_empty() && self.is_namespaced(reference) {
+            return Owner::OutOfReach;
+        }
         let memory = self.store.read();
-        let Some(key) = memory.key_of(uid) else {
+        let Some(key) = memory.key_of(owner_uid(reference)) else {
             return Owner::Absent;
         };
         if !key.namespace().is_empty() && key.namespace() != dependent.namespace() {
             return Owner::Absent;
         }
-        let waits = memory.get(key).is_some_and(|owner| {
-            let owner = owner.object();
-            object::is_deleting(&owner) && object::has_finalizer(&owner, delete::FOREGROUND)
-        });
-        if waits {
+        if memory.get(key).is_some_and(|owner| is_waiting(owner)) {
             Owner::WaitsForUs
         } else {
             Owner::Present
         }
+    }
+
+    /// Whether a reference names a kind whose objects are in namespaces.
+    fn is_namespaced(&self, reference: &Value) -> bool {
+        let names = |it: &Resource| {
+            reference["kind"] == *it.kind && reference["apiVersion"] == *it.api_version()
+        };
+        let all = self.registry.all();
+        all.iter().any(|it| it.namespaced && names(it))
     }
 
     /// Deletes what is in a namespace. Whether nothing is left.
@@ -195,7 +253,7 @@ fn blocks(server: &Inner, dependent: &Key, owner: &str) -> bool {
     references
         .into_iter()
         .flatten()
-        .any(|it| it["uid"] == owner && it["blockOwnerDeletion"] == true)
+        .any(|it| owner_uid(it) == owner && it["blockOwnerDeletion"] == true)
 }
 
 fn disown(server: &Inner, dependent: &Key, owner: &str) {

@@ -335,12 +335,14 @@ impl Memory {
                 if now.is_deleting {
                     self.touched.extend(self.dependents(&now.uid));
                 }
+                if let Some(before) = event.change.before() {
+                    // Owners that may have waited for it.
+                    self.touch_owners(before);
+                }
             }
             Change::Deleted { before, .. } => {
                 self.touched.extend(self.dependents(&before.uid));
-                let owners = before.owners.iter().filter_map(|uid| self.uids.get(uid));
-                let owners: Vec<_> = owners.cloned().collect();
-                self.touched.extend(owners);
+                self.touch_owners(before);
                 // Containers that may wait for this object: its namespace, its definition.
                 for (resource, name) in [
                     ("namespaces", key.namespace()),
@@ -356,6 +358,13 @@ impl Memory {
                 }
             }
         }
+    }
+
+    /// Only one that is being deleted can wait for its dependents.
+    fn touch_owners(&mut self, dependent: &Entry) {
+        let owners = dependent.owners.iter().filter_map(|uid| self.uids.get(uid));
+        let waiting = owners.filter(|it| self.objects.get(*it).is_some_and(|it| it.is_deleting));
+        self.touched.extend(waiting.cloned());
     }
 
     /// Takes in a change that is safe on disk.

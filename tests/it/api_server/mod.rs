@@ -11,6 +11,7 @@ mod apply;
 mod definitions;
 mod limits;
 mod objects;
+mod owners;
 mod watchers;
 mod widgets;
 
