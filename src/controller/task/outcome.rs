@@ -1,24 +1,20 @@
 //! What a Job and its Pod tell about the run: pure reading, no decision.
 
-use axon_helper::report;
-use axon_helper::report::Report;
+mod view;
+
 use jiff::SignedDuration;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::ContainerState;
-use k8s_openapi::api::core::v1::ContainerStateTerminated;
-use k8s_openapi::api::core::v1::ContainerStatus;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::core::v1::PodCondition;
 use k8s_openapi::api::core::v1::PodStatus;
 
-use super::build::CHECKOUT;
+use self::view::View;
 use super::news::Ending;
 use super::news::News;
 use super::news::What;
 use super::reason::End;
 use super::reason::Waiting;
-use crate::api::task::Usage;
 
 /// How long after the agent's container failed its Pod may take to say why (a deadline, an
 /// eviction): the kubelet reports the container first.
@@ -28,8 +24,6 @@ const SETTLE: SignedDuration = SignedDuration::from_secs(10);
 const PASSING: SignedDuration = SignedDuration::from_secs(2);
 /// How long a Job may be without a Pod before somebody is asked why.
 const PODLESS: SignedDuration = SignedDuration::from_secs(5);
-/// What a message says besides, when a report was cut.
-const CUT: &str = "some of what it left did not fit and was cut";
 
 /// What a Pod tells.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,11 +39,9 @@ pub(super) enum Told {
 pub(super) fn of_pod(pod: &Pod, agent: &str, known_end: bool, now: Timestamp) -> Told {
     let name = pod.metadata.name.clone().unwrap_or_default();
     let empty = PodStatus::default();
-    let view = View {
-        removed: removed(pod),
-        known_end,
-        ..View::of(&name, pod.status.as_ref().unwrap_or(&empty), agent)
-    };
+    let mut view = View::of(&name, pod.status.as_ref().unwrap_or(&empty), agent);
+    view.removed = removed(pod);
+    view.known_end = known_end;
     let news = |what| {
         Told::News(Box::new(News {
             pod: Some(name.clone()),
@@ -162,329 +154,6 @@ fn removed(pod: &Pod) -> Option<Timestamp> {
 pub(super) fn is_terminal(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|it| it.phase.as_deref());
     matches!(phase, Some("Succeeded" | "Failed"))
-}
-
-/// The parts of a Pod's status that matter here.
-struct View<'a> {
-    pod: &'a str,
-    status: &'a PodStatus,
-    /// Name of the agent's container.
-    agent_name: &'a str,
-    agent: Option<&'a ContainerState>,
-    checkout: Option<&'a ContainerState>,
-    /// When somebody asked for the Pod to be deleted.
-    removed: Option<Timestamp>,
-    /// Whether the container's end is known to be the cause of all else.
-    known_end: bool,
-}
-
-impl<'a> View<'a> {
-    fn of(pod: &'a str, status: &'a PodStatus, agent_name: &'a str) -> Self {
-        Self {
-            pod,
-            status,
-            agent_name,
-            agent: state(status.container_statuses.as_deref(), agent_name),
-            checkout: state(status.init_container_statuses.as_deref(), CHECKOUT),
-            removed: None,
-            known_end: false,
-        }
-    }
-
-    fn is_terminal(&self) -> bool {
-        matches!(self.status.phase.as_deref(), Some("Succeeded" | "Failed"))
-    }
-
-    fn agent_end(&self) -> Option<&'a ContainerStateTerminated> {
-        self.agent?.terminated.as_ref()
-    }
-
-    fn failed_checkout(&self) -> Option<&'a ContainerStateTerminated> {
-        self.checkout?
-            .terminated
-            .as_ref()
-            .filter(|it| it.exit_code != 0)
-    }
-
-    /// The container whose end is the end of the run.
-    fn ended_container(&self) -> Option<&'a ContainerStateTerminated> {
-        self.agent_end().or_else(|| self.failed_checkout())
-    }
-
-    fn agent_runs(&self) -> bool {
-        self.agent.is_some_and(|it| it.running.is_some())
-    }
-
-    fn started(&self) -> Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::Time> {
-        let running = || self.agent?.running.as_ref()?.started_at.clone();
-        // A container that could not be started ends without ever having started.
-        let ended = || {
-            self.agent_end()?
-                .started_at
-                .clone()
-                .filter(|it| it.0 > Timestamp::UNIX_EPOCH)
-        };
-        running().or_else(ended)
-    }
-
-    fn waiting(&self) -> (Waiting, String) {
-        let pod = self.pod;
-        if self.checkout.is_some_and(|it| it.running.is_some()) {
-            return (
-                Waiting::Cloning,
-                format!("Pod \"{pod}\" checks the workspace out"),
-            );
-        }
-        for (name, state) in [(CHECKOUT, self.checkout), (self.agent_name, self.agent)] {
-            let Some(waiting) = state.and_then(|it| it.waiting.as_ref()) else {
-                continue;
-            };
-            let why = waiting.message.as_deref().unwrap_or_default();
-            match waiting.reason.as_deref() {
-                Some(reason) if is_image_trouble(reason) => {
-                    let message = format!("container \"{name}\" has no image: {reason}: {why}");
-                    return (Waiting::ImagePullFailed, message);
-                }
-                Some(reason) if reason.starts_with("Create") => {
-                    let message = format!("container \"{name}\" cannot start: {reason}: {why}");
-                    return (Waiting::PodPending, message);
-                }
-                Some(_) | None => {}
-            }
-        }
-        let conditions = self.status.conditions.as_deref().unwrap_or_default();
-        let scheduled = conditions.iter().find(|it| it.type_ == "PodScheduled");
-        if let Some(no) = scheduled.filter(|it| it.status == "False") {
-            let why = no.message.as_deref().unwrap_or_default();
-            let message = format!("no node takes Pod \"{pod}\": {why}");
-            return (Waiting::Unschedulable, message);
-        }
-        (Waiting::PodPending, format!("Pod \"{pod}\" is starting"))
-    }
-
-    /// Until when a wait is nothing to speak of.
-    fn passing(&self, pod: &Pod, reason: Waiting) -> Option<Timestamp> {
-        let since = match reason {
-            Waiting::Cloning => self.checkout?.running.as_ref()?.started_at.as_ref(),
-            Waiting::PodPending => pod.metadata.creation_timestamp.as_ref(),
-            Waiting::Unschedulable
-            | Waiting::ImagePullFailed
-            | Waiting::Starting
-            | Waiting::JobRefused
-            | Waiting::ForDependency
-            | Waiting::ForBranch
-            | Waiting::ForRetry
-            | Waiting::WorkspaceNotFound
-            | Waiting::WorkspaceInvalid
-            | Waiting::SecretNotFound
-            | Waiting::SecretKeyMissing
-            | Waiting::SecretForbidden
-            | Waiting::ConfigMapNotFound
-            | Waiting::ConfigMapKeyMissing => None,
-        };
-        since.map(|it| after(it.0, PASSING))
-    }
-
-    fn ending(&self) -> Ending {
-        let report = self.ended_container().and_then(read_report);
-        let (reason, message) = self.verdict(report.as_ref());
-        let ended = self.ended_container();
-        let usage = report.as_ref().and_then(|it| it.usage).map(usage);
-        let report = report.unwrap_or_default();
-        let message = if report.cut {
-            format!("{message}; {CUT}")
-        } else {
-            message
-        };
-        let code = self.agent_end().map(|it| it.exit_code);
-        Ending {
-            reason,
-            message,
-            outputs: report.outputs,
-            results: report.results,
-            usage,
-            exit_code: report.exit_code.or(code),
-            begun: self.may_have_begun(),
-            settled: self.is_terminal(),
-            finished: ended.and_then(|it| it.finished_at.clone()),
-        }
-    }
-
-    /// Whether the agent began. Where the last word is not its kubelet's, nobody can say that it did
-    /// not: a node that is cut off goes on.
-    fn may_have_begun(&self) -> bool {
-        let unknown = self
-            .agent_end()
-            .is_some_and(|it| it.reason.as_deref() == Some("ContainerStatusUnknown"));
-        let unheard = self.was_scheduled() && !self.kubelet_told();
-        self.started().is_some() || self.agent_runs() || unknown || unheard
-    }
-
-    fn was_scheduled(&self) -> bool {
-        self.condition("PodScheduled").is_some()
-    }
-
-    /// Whether what the Pod says of its end comes from the kubelet that ran it.
-    fn kubelet_told(&self) -> bool {
-        match self.condition("DisruptionTarget") {
-            Some(it) => it.reason.as_deref() != Some("DeletionByPodGC"),
-            None => self.status.reason.is_some() || self.ended_container().is_some(),
-        }
-    }
-
-    /// The condition, if it holds.
-    fn condition(&self, kind: &str) -> Option<&'a PodCondition> {
-        let conditions = self.status.conditions.as_deref().unwrap_or_default();
-        conditions
-            .iter()
-            .find(|it| it.type_ == kind && it.status == "True")
-    }
-
-    /// Why it ended, the outermost cause first: what ended the Pod, then what ended a container.
-    fn verdict(&self, report: Option<&Report>) -> (End, String) {
-        let last_words = last_words(report, self.ended_container());
-        if self.agent_succeeded(report) {
-            return (
-                End::Succeeded,
-                format!("container \"{}\" finished{last_words}", self.agent_name),
-            );
-        }
-        let outside = self.cause_outside().filter(|_| !self.known_end);
-        if let Some((reason, why)) = outside {
-            return (reason, format!("{why}{last_words}"));
-        }
-        let (name, ended) = match (self.agent_end(), self.failed_checkout()) {
-            (Some(ended), _) => (self.agent_name, ended),
-            (None, Some(ended)) => (CHECKOUT, ended),
-            (None, None) => {
-                let why = self
-                    .status
-                    .message
-                    .as_deref()
-                    .unwrap_or("no container told its end");
-                return (End::NodeLost, format!("Pod \"{}\" failed: {why}", self.pod));
-            }
-        };
-        let code = report
-            .and_then(|it| it.exit_code)
-            .unwrap_or(ended.exit_code);
-        match ended.reason.as_deref() {
-            Some("OOMKilled") => {
-                let message = format!(
-                    "container \"{name}\" ran out of memory (exit code {code}){last_words}"
-                );
-                (End::OutOfMemory, message)
-            }
-            Some("ContainerStatusUnknown") => {
-                let message =
-                    format!("the end of container \"{name}\" was lost with its node{last_words}");
-                (End::NodeLost, message)
-            }
-            Some(_) | None if name == CHECKOUT => {
-                let message =
-                    format!("container \"{name}\" failed with exit code {code}{last_words}");
-                (End::CloneFailed, message)
-            }
-            Some(_) | None => {
-                let message =
-                    format!("container \"{name}\" failed with exit code {code}{last_words}");
-                (End::AgentFailed, message)
-            }
-        }
-    }
-
-    /// Whether somebody deleted the Pod before its container had ended.
-    fn was_removed(&self) -> bool {
-        let Some(asked) = self.removed else {
-            return false;
-        };
-        let ended = self.ended_container().and_then(|it| it.finished_at.clone());
-        ended.is_none_or(|it| it.0 >= asked)
-    }
-
-    fn agent_succeeded(&self, report: Option<&Report>) -> bool {
-        self.status.phase.as_deref() != Some("Failed")
-            && self.agent_end().is_some_and(|it| it.exit_code == 0)
-            && report.is_none_or(|it| it.succeeded)
-    }
-
-    /// What ended the Pod as a whole.
-    fn cause_outside(&self) -> Option<(End, String)> {
-        let pod = self.pod;
-        let why = self.status.message.as_deref().unwrap_or_default();
-        match self.status.reason.as_deref() {
-            Some("DeadlineExceeded") => {
-                let message = format!("Pod \"{pod}\" ran out of time: {why}");
-                return Some((End::DeadlineExceeded, message));
-            }
-            Some("NodeLost") => {
-                return Some((End::NodeLost, format!("Pod \"{pod}\" was lost: {why}")));
-            }
-            Some(reason) => {
-                let message = format!("Pod \"{pod}\" was ended: {reason}: {why}");
-                return Some((End::Evicted, message));
-            }
-            None => {}
-        }
-        let Some(disrupted) = self.condition("DisruptionTarget") else {
-            let message = format!("Pod \"{pod}\" was deleted while it was in use");
-            return self.was_removed().then_some((End::Evicted, message));
-        };
-        let why = disrupted.message.as_deref().unwrap_or_default();
-        let reason = match disrupted.reason.as_deref() {
-            Some("DeletionByTaintManager" | "DeletionByPodGC") => End::NodeLost,
-            Some(_) | None => End::Evicted,
-        };
-        Some((reason, format!("Pod \"{pod}\" was disrupted: {why}")))
-    }
-}
-
-fn state<'a>(of: Option<&'a [ContainerStatus]>, name: &str) -> Option<&'a ContainerState> {
-    of?.iter().find(|it| it.name == name)?.state.as_ref()
-}
-
-fn read_report(ended: &ContainerStateTerminated) -> Option<Report> {
-    Report::parse(ended.message.as_deref()?.as_bytes())
-}
-
-/// What the container said last, to stand after a sentence.
-fn last_words(report: Option<&Report>, ended: Option<&ContainerStateTerminated>) -> String {
-    let said = match report {
-        Some(report) => report.message.as_deref(),
-        // Without a report: what the runtime says, for example that there is no such program.
-        None => ended
-            .filter(|it| it.exit_code != 0)
-            .and_then(|it| it.message.as_deref()),
-    };
-    match said.map(str::trim).filter(|it| !it.is_empty()) {
-        Some(said) => format!(": {said}"),
-        None => String::new(),
-    }
-}
-
-fn usage(told: report::Usage) -> Usage {
-    let count = |it: u64| i64::try_from(it).ok();
-    Usage {
-        cost_usd: told.cost_usd,
-        estimated: told.estimated,
-        input_tokens: count(told.input_tokens),
-        cached_input_tokens: count(told.cached_input_tokens),
-        output_tokens: count(told.output_tokens),
-        turns: Some(told.turns.into()),
-    }
-}
-
-fn is_image_trouble(reason: &str) -> bool {
-    matches!(
-        reason,
-        "ErrImagePull"
-            | "ImagePullBackOff"
-            | "ErrImageNeverPull"
-            | "InvalidImageName"
-            | "ImageInspectError"
-            | "RegistryUnavailable"
-            | "SignatureValidationFailed"
-    )
 }
 
 #[cfg(test)]

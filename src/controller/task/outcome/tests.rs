@@ -1,3 +1,4 @@
+use axon_helper::report::Report;
 use serde_json::Value;
 use serde_json::json;
 
