@@ -1,25 +1,5 @@
 //! The built-in resources, one row each.
 
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::ConfigMap;
-use k8s_openapi::api::core::v1::Event as CoreEvent;
-use k8s_openapi::api::core::v1::Namespace;
-use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::api::core::v1::Service;
-use k8s_openapi::api::core::v1::ServiceAccount;
-use k8s_openapi::api::events::v1::Event;
-use k8s_openapi::api::networking::v1::NetworkPolicy;
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use k8s_openapi::api::rbac::v1::ClusterRole;
-use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
-use k8s_openapi::api::rbac::v1::Role;
-use k8s_openapi::api::rbac::v1::RoleBinding;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::defaults;
@@ -52,8 +32,6 @@ pub(crate) struct Builtin {
     pub(crate) path_names: bool,
     /// Whether dependents stay when a deletion does not say what to do with them.
     pub(crate) orphans: bool,
-    /// Brings an object into the form of its type: unknown fields go, wrong types are errors.
-    pub(crate) normalize: fn(Value) -> Result<Value, serde_json::Error>,
     /// Fills in what belongs to the object as its writer meant it, and to that writer.
     pub(crate) defaults: fn(&mut Value),
     /// Fills in what the server itself decides. It runs after the object has a UID.
@@ -61,7 +39,7 @@ pub(crate) struct Builtin {
 }
 
 impl Builtin {
-    const fn new<T: DeserializeOwned + Serialize>(
+    const fn new(
         group: &'static str,
         plural: &'static str,
         kind: &'static str,
@@ -81,7 +59,6 @@ impl Builtin {
             returns_deleted: false,
             path_names: false,
             orphans: false,
-            normalize: typed::<T>,
             defaults: defaults::none,
             prepare: defaults::none,
         }
@@ -138,34 +115,30 @@ impl Builtin {
     }
 }
 
-fn typed<T: DeserializeOwned + Serialize>(object: Value) -> Result<Value, serde_json::Error> {
-    serde_json::to_value(serde_json::from_value::<T>(object)?)
-}
-
 const RBAC: &str = "rbac.authorization.k8s.io";
 
 /// Every built-in resource.
 pub(crate) const TABLE: &[Builtin] = &[
-    Builtin::new::<Namespace>("", "namespaces", "Namespace", "namespaces")
+    Builtin::new("", "namespaces", "Namespace", "namespaces")
         .cluster()
         .status()
         .short(&["ns"])
         .returns_deleted()
         .with(defaults::namespace)
         .prepare(defaults::prepare_namespace),
-    Builtin::new::<Secret>("", "secrets", "Secret", "secrets").with(defaults::secret),
-    Builtin::new::<ConfigMap>("", "configmaps", "ConfigMap", "configmaps").short(&["cm"]),
-    Builtin::new::<ServiceAccount>("", "serviceaccounts", "ServiceAccount", "serviceaccounts")
+    Builtin::new("", "secrets", "Secret", "secrets").with(defaults::secret),
+    Builtin::new("", "configmaps", "ConfigMap", "configmaps").short(&["cm"]),
+    Builtin::new("", "serviceaccounts", "ServiceAccount", "serviceaccounts")
         .short(&["sa"])
         .returns_deleted(),
-    Builtin::new::<Service>("", "services", "Service", "services")
+    Builtin::new("", "services", "Service", "services")
         .status()
         .short(&["svc"])
         .all()
         .returns_deleted(),
-    Builtin::new::<CoreEvent>("", "events", "Event", EVENTS).short(&["ev"]),
-    Builtin::new::<Event>("events.k8s.io", "events", "Event", EVENTS).short(&["ev"]),
-    Builtin::new::<Pod>("", "pods", "Pod", "pods")
+    Builtin::new("", "events", "Event", EVENTS).short(&["ev"]),
+    Builtin::new("events.k8s.io", "events", "Event", EVENTS).short(&["ev"]),
+    Builtin::new("", "pods", "Pod", "pods")
         .status()
         .generation()
         .short(&["po"])
@@ -173,28 +146,28 @@ pub(crate) const TABLE: &[Builtin] = &[
         .returns_deleted()
         .with(defaults::pod)
         .prepare(defaults::prepare_pod),
-    Builtin::new::<Job>("batch", "jobs", "Job", "jobs.batch")
+    Builtin::new("batch", "jobs", "Job", "jobs.batch")
         .status()
         .generation()
         .all()
         .orphans()
         .with(defaults::job)
         .prepare(defaults::prepare_job),
-    Builtin::new::<Deployment>("apps", "deployments", "Deployment", "deployments.apps")
+    Builtin::new("apps", "deployments", "Deployment", "deployments.apps")
         .status()
         .generation()
         .short(&["deploy"])
         .all()
         .with(defaults::deployment)
         .prepare(defaults::prepare_status),
-    Builtin::new::<Lease>(
+    Builtin::new(
         "coordination.k8s.io",
         "leases",
         "Lease",
         "leases.coordination.k8s.io",
     ),
-    Builtin::new::<Role>(RBAC, "roles", "Role", "roles.rbac.authorization.k8s.io").path_names(),
-    Builtin::new::<RoleBinding>(
+    Builtin::new(RBAC, "roles", "Role", "roles.rbac.authorization.k8s.io").path_names(),
+    Builtin::new(
         RBAC,
         "rolebindings",
         "RoleBinding",
@@ -202,7 +175,7 @@ pub(crate) const TABLE: &[Builtin] = &[
     )
     .path_names()
     .with(defaults::binding),
-    Builtin::new::<ClusterRole>(
+    Builtin::new(
         RBAC,
         "clusterroles",
         "ClusterRole",
@@ -210,7 +183,7 @@ pub(crate) const TABLE: &[Builtin] = &[
     )
     .cluster()
     .path_names(),
-    Builtin::new::<ClusterRoleBinding>(
+    Builtin::new(
         RBAC,
         "clusterrolebindings",
         "ClusterRoleBinding",
@@ -219,7 +192,7 @@ pub(crate) const TABLE: &[Builtin] = &[
     .cluster()
     .path_names()
     .with(defaults::binding),
-    Builtin::new::<NetworkPolicy>(
+    Builtin::new(
         "networking.k8s.io",
         "networkpolicies",
         "NetworkPolicy",
@@ -227,7 +200,7 @@ pub(crate) const TABLE: &[Builtin] = &[
     )
     .generation()
     .short(&["netpol"]),
-    Builtin::new::<PodDisruptionBudget>(
+    Builtin::new(
         "policy",
         "poddisruptionbudgets",
         "PodDisruptionBudget",
@@ -236,7 +209,7 @@ pub(crate) const TABLE: &[Builtin] = &[
     .status()
     .generation()
     .short(&["pdb"]),
-    Builtin::new::<CustomResourceDefinition>(
+    Builtin::new(
         "apiextensions.k8s.io",
         "customresourcedefinitions",
         "CustomResourceDefinition",

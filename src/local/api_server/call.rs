@@ -1,8 +1,6 @@
 //! One request to a resource, taken apart.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::LazyLock;
 use std::sync::Mutex;
 
 use bytes::Bytes;
@@ -11,12 +9,12 @@ use http::header;
 use http::request::Parts;
 use jiff::Timestamp;
 use serde_json::Value;
-use serde_json::json;
 
 use super::Inner;
 use super::apply::Type;
 use super::apply::Writer;
 use super::error::ApiError;
+use super::patch;
 use super::protobuf;
 use super::request::FieldValidation;
 use super::request::Query;
@@ -26,6 +24,8 @@ use super::request::WriteOptions;
 use super::request::verb;
 use super::resource::Resource;
 use super::resource::Rules;
+use super::schema::typed;
+use super::strict;
 use crate::local::clock;
 use crate::local::store::Entry;
 use crate::local::store::Key;
@@ -37,14 +37,6 @@ const FIXED_IN_STATUS: &[&[&str]] = &[
     &["metadata", "deletionTimestamp"],
     &["metadata", "ownerReferences"],
 ];
-
-/// The structs that objects of built-in types have even when they are empty.
-static BLANK: LazyLock<Value> = LazyLock::new(|| {
-    json!({
-        "metadata": {}, "status": {},
-        "spec": {"strategy": {}, "template": {"metadata": {}, "spec": {}}},
-    })
-});
 
 /// Which part of an object a request is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +63,9 @@ pub(crate) struct Call {
     pub(crate) options: WriteOptions,
     pub(crate) now: Timestamp,
     /// What the client is to be told besides the answer.
-    pub(crate) warnings: Mutex<BTreeSet<String>>,
+    pub(crate) warnings: Mutex<Vec<String>>,
+    /// Fields that stand twice in the body.
+    pub(crate) duplicates: Mutex<Vec<String>>,
 }
 
 impl Call {
@@ -104,9 +98,12 @@ impl Call {
         if !fits {
             return Err(ApiError::method_not_allowed());
         }
+        if verb == Verb::Patch {
+            patch::kind(&resource, &parts.headers)?;
+        }
         let agent = parts.headers.get(header::USER_AGENT);
         let agent = agent.and_then(|it| it.to_str().ok()).unwrap_or("unknown");
-        let options = WriteOptions::parse(&query, agent)?;
+        let options = WriteOptions::parse(&query, agent, verb, &parts.headers)?;
         let call = Self {
             server: Arc::clone(server),
             resource,
@@ -119,6 +116,7 @@ impl Call {
             options,
             now: clock::now(),
             warnings: Mutex::default(),
+            duplicates: Mutex::default(),
         };
         Ok((verb, call))
     }
@@ -145,8 +143,10 @@ impl Call {
     pub(crate) fn with_writer<T>(&self, work: impl FnOnce(Writer<'_>) -> T) -> T {
         let api_version = self.resource.api_version();
         let time = clock::text(self.now);
+        let name = self.resource.type_name();
+        let blank = typed::blank(&name);
         let (of, blank) = match &self.resource.rules {
-            Rules::Builtin(_) => (Type::builtin(), Some(&*BLANK)),
+            Rules::Builtin(_) => (Type::builtin(&name), Some(&blank)),
             Rules::Custom(custom) => (Type::Custom(&custom.schema.value), None),
         };
         let (subresource, ignored): (&str, &[&[&str]]) = match self.part {
@@ -167,40 +167,87 @@ impl Call {
         })
     }
 
-    /// Has the client told about fields that nothing knows, or refuses them.
-    pub(crate) fn unknown_fields(&self, fields: &[String]) -> Result<(), ApiError> {
-        if fields.is_empty() {
+    /// Has the client told about fields that nothing knows or that stand there twice, or refuses them.
+    /// `patched`: the object that a patch has made, if there was one.
+    pub(crate) fn unknown_fields(
+        &self,
+        fields: &[String],
+        patched: Option<&Value>,
+    ) -> Result<(), ApiError> {
+        let duplicates = self
+            .duplicates
+            .lock()
+            .expect("no holder of this lock panics");
+        let unknown = fields.iter().map(|it| format!("unknown field \"{it}\""));
+        let told: Vec<_> = duplicates.iter().cloned().chain(unknown).collect();
+        drop(duplicates);
+        if told.is_empty() {
             return Ok(());
         }
-        let told = fields.iter().map(|it| format!("unknown field \"{it}\""));
-        match self.options.validation {
-            FieldValidation::Ignore => Ok(()),
-            FieldValidation::Warn => {
-                let mut warnings = self.warnings.lock().expect("no holder of this lock panics");
-                warnings.extend(told);
+        match (self.options.validation, patched) {
+            (FieldValidation::Ignore, _) => Ok(()),
+            (FieldValidation::Warn, _) => {
+                for it in told {
+                    self.warn(it);
+                }
                 Ok(())
             }
-            FieldValidation::Strict => {
-                let told: Vec<_> = told.collect();
-                let kind = &self.resource.kind;
-                Err(ApiError::bad_request(format!(
-                    "{kind} in version \"{}\" cannot be handled as a {kind}: strict decoding error: {}",
-                    self.resource.version,
-                    told.join(", ")
-                )))
+            (FieldValidation::Strict, None) => {
+                Err(self.unreadable(&format!("strict decoding error: {}", told.join(", "))))
             }
+            (FieldValidation::Strict, Some(object)) => {
+                let why = format!("strict decoding error: {}", told.join(", "));
+                Err(ApiError::bad_patch(object, &why))
+            }
+        }
+    }
+
+    /// The body is no object of the kind.
+    pub(crate) fn unreadable(&self, why: &str) -> ApiError {
+        let kind = &self.resource.kind;
+        ApiError::bad_request(format!(
+            "{kind} in version \"{}\" cannot be handled as a {kind}: {why}",
+            self.resource.version
+        ))
+    }
+
+    /// Has the client told something, once.
+    pub(crate) fn warn(&self, text: String) {
+        let mut warnings = self.warnings.lock().expect("no holder of this lock panics");
+        if !warnings.contains(&text) {
+            warnings.push(text);
         }
     }
 
     pub(crate) fn take_warnings(&self) -> Vec<String> {
         let mut warnings = self.warnings.lock().expect("no holder of this lock panics");
-        std::mem::take(&mut *warnings).into_iter().collect()
+        std::mem::take(&mut *warnings)
+    }
+
+    /// The body of a patch, which is JSON.
+    pub(crate) fn decode_patch(&self) -> Result<Value, ApiError> {
+        let (value, twice) = strict::read(&self.body)
+            .map_err(|error| ApiError::bad_request(format!("error decoding patch: {error}")))?;
+        let told = twice.iter().map(|it| format!("duplicate field \"{it}\""));
+        *self
+            .duplicates
+            .lock()
+            .expect("no holder of this lock panics") = told.collect();
+        Ok(value)
     }
 
     /// The body as JSON or YAML.
     pub(crate) fn decode(&self) -> Result<Value, ApiError> {
         let media = self.headers.get(header::CONTENT_TYPE);
         let media = media.and_then(|it| it.to_str().ok()).unwrap_or_default();
+        if let Ok((value, twice)) = strict::read(&self.body) {
+            let told = twice.iter().map(|it| format!("duplicate field \"{it}\""));
+            *self
+                .duplicates
+                .lock()
+                .expect("no holder of this lock panics") = told.collect();
+            return Ok(value);
+        }
         decode(media, &self.body)
     }
 }

@@ -76,7 +76,43 @@ pub(super) fn prepare_pod(object: &mut Value) {
     let spec = inner(object, "spec");
     default(spec, "preemptionPolicy", "PreemptLowerPriority");
     default(spec, "priority", 0);
-    default(inner(object, "status"), "phase", "Pending");
+    let class = qos_class(spec);
+    let status = inner(object, "status");
+    default(status, "phase", "Pending");
+    default(status, "qosClass", class);
+}
+
+/// How surely a Pod gets what it asks for.
+fn qos_class(spec: &Value) -> &'static str {
+    let lists = ["initContainers", "containers"];
+    let containers = || {
+        lists
+            .iter()
+            .flat_map(|list| spec[*list].as_array().into_iter().flatten())
+    };
+    let amount = |container: &Value, of: &str, what: &str| {
+        let found = &container["resources"][of][what];
+        (!found.is_null()).then(|| found.clone())
+    };
+    let kinds = ["cpu", "memory"];
+    let asks = |container: &Value| {
+        let of = ["limits", "requests"];
+        of.iter()
+            .any(|of| kinds.iter().any(|it| amount(container, of, it).is_some()))
+    };
+    let is_sure = |container: &Value| {
+        kinds.iter().all(|it| {
+            let limit = amount(container, "limits", it);
+            limit.is_some() && amount(container, "requests", it).is_none_or(|it| Some(it) == limit)
+        })
+    };
+    if !containers().any(asks) {
+        "BestEffort"
+    } else if containers().all(is_sure) {
+        "Guaranteed"
+    } else {
+        "Burstable"
+    }
 }
 
 pub(super) fn prepare_status(object: &mut Value) {
@@ -140,6 +176,7 @@ pub(super) fn job(object: &mut Value) {
         ("backoffLimit", json!(6)),
         ("completionMode", json!("NonIndexed")),
         ("suspend", json!(false)),
+        ("manualSelector", json!(false)),
     ] {
         default(spec, field, value);
     }

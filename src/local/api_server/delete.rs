@@ -12,11 +12,12 @@ use super::Inner;
 use super::builtin;
 use super::call::Call;
 use super::error::ApiError;
+use super::error::FieldError;
+use super::error::Problem;
 use super::object;
 use super::read;
 use super::reply;
 use super::reply::Reply;
-use super::request;
 use super::resource::Resource;
 use super::resource::Rules;
 use super::write;
@@ -56,41 +57,66 @@ pub(super) struct Options {
 }
 
 impl Options {
+    /// A body counts alone; without one the query does.
     fn parse(call: &Call) -> Result<Self, ApiError> {
-        let body = if call.body.is_empty() {
-            Value::Null
+        let given = if call.body.is_empty() {
+            let text = |name: &str| call.query.get(name).map_or(Value::Null, Into::into);
+            let grace = call.query.number("gracePeriodSeconds")?;
+            json!({
+                "propagationPolicy": text("propagationPolicy"),
+                "dryRun": call.query.get("dryRun").map(|it| [it]),
+                "gracePeriodSeconds": grace,
+            })
         } else {
             call.decode()?
         };
         let text = |value: &Value| value.as_str().map(str::to_owned);
-        let named = text(&body["propagationPolicy"])
-            .or_else(|| call.query.get("propagationPolicy").map(Into::into));
-        let propagation = match named.as_deref() {
-            None if body["orphanDependents"] == true => Some(Propagation::Orphan),
-            None if body["orphanDependents"] == false => Some(Propagation::Background),
+        let mut errors = Vec::new();
+        let named = &given["propagationPolicy"];
+        if named.is_string() && given["orphanDependents"].is_boolean() {
+            let why = "orphanDependents and deletionPropagation cannot be both set";
+            errors.push(FieldError::new(
+                "propagationPolicy",
+                Problem::Invalid(named.clone()),
+                why,
+            ));
+        }
+        let propagation = match named.as_str() {
+            None if given["orphanDependents"] == true => Some(Propagation::Orphan),
+            None if given["orphanDependents"] == false => Some(Propagation::Background),
             None => None,
             Some("Background") => Some(Propagation::Background),
             Some("Foreground") => Some(Propagation::Foreground),
             Some("Orphan") => Some(Propagation::Orphan),
-            Some(other) => {
-                return Err(ApiError::bad_request(format!(
-                    "propagationPolicy: Unsupported value: \"{other}\": supported values: \"Background\", \"Foreground\", \"Orphan\""
-                )));
+            Some(_) => {
+                let why = "supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"";
+                let problem = Problem::Unsupported(named.clone());
+                errors.push(FieldError::new("propagationPolicy", problem, why));
+                None
             }
         };
-        let mut dry_run = call.options.dry_run;
-        for value in body["dryRun"].as_array().into_iter().flatten() {
-            dry_run |= request::dry_run(value.as_str())?;
+        let dry_run = given["dryRun"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        if dry_run.iter().any(|it| it != "All") {
+            let problem = Problem::Unsupported(json!(dry_run));
+            errors.push(FieldError::new(
+                "dryRun",
+                problem,
+                "supported values: \"All\"",
+            ));
         }
-        let asked = call.query.number("gracePeriodSeconds")?;
-        let grace = body["gracePeriodSeconds"]
-            .as_i64()
-            .or(asked.and_then(|it| i64::try_from(it).ok()));
+        if !errors.is_empty() {
+            return Err(ApiError::bad_options("DeleteOptions", &errors));
+        }
+        // Less than nothing is as good as at once.
+        let grace = given["gracePeriodSeconds"].as_i64();
         Ok(Self {
-            dry_run,
-            grace: grace.map(|it| it.max(0)),
-            uid: text(&body["preconditions"]["uid"]),
-            revision: text(&body["preconditions"]["resourceVersion"]),
+            dry_run: !dry_run.is_empty(),
+            grace: grace.map(|it| if it < 0 { 1 } else { it }),
+            uid: text(&given["preconditions"]["uid"]),
+            revision: text(&given["preconditions"]["resourceVersion"]),
             propagation,
         })
     }
@@ -151,18 +177,22 @@ pub(super) fn delete_collection(call: &Call) -> Result<Reply, ApiError> {
         let namespace = object::meta(&object, "namespace");
         let key = Key::new(&call.resource.storage, namespace, object::name(&object));
         match remove(&call.server, &call.resource, &key, &options, call.now) {
-            Ok(Deleted::Gone(object) | Deleted::Waiting(object)) => items.push(object),
+            // As they were found.
+            Ok(Deleted::Gone(_) | Deleted::Waiting(_)) => items.push(object),
             Err(error) if error.code == StatusCode::NOT_FOUND => {}
             Err(error) => return Err(error),
         }
     }
     write::after(call);
-    let list = json!({
+    let mut list = json!({
         "kind": call.resource.list_kind,
         "apiVersion": call.resource.api_version(),
         "metadata": {"resourceVersion": page.revision.to_string()},
         "items": items,
     });
+    if call.resource.is_custom() {
+        list["metadata"]["continue"] = "".into();
+    }
     Ok(reply::value(StatusCode::OK, &list))
 }
 
@@ -192,7 +222,8 @@ pub(super) fn remove(
         match server.store.write(key, expected, action) {
             Ok(entry) => {
                 return Ok(match result {
-                    Deleted::Gone(_) => Deleted::Gone(entry.object()),
+                    // As it was: only watches see the revision at which it went.
+                    Deleted::Gone(last) => Deleted::Gone(last),
                     Deleted::Waiting(_) => Deleted::Waiting(entry.object()),
                 });
             }
@@ -216,7 +247,7 @@ fn check_preconditions(
             "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been deleted and then recreated",
             stored.uid
         );
-        return Err(ApiError::conflict(resource, name, &why));
+        return Err(ApiError::conflict_of_kind(resource, name, &why));
     }
     if let Some(revision) = &options.revision
         && *revision != stored.revision.to_string()
@@ -225,7 +256,7 @@ fn check_preconditions(
             "the ResourceVersion in the precondition ({revision}) does not match the ResourceVersion in record ({}). The object might have been modified",
             stored.revision
         );
-        return Err(ApiError::conflict(resource, name, &why));
+        return Err(ApiError::conflict_of_kind(resource, name, &why));
     }
     Ok(())
 }

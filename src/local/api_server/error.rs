@@ -49,6 +49,25 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, "Conflict", message).on(resource, name)
     }
 
+    /// Of a name that the server was to make up.
+    pub(crate) fn ungenerated(mut self) -> Self {
+        let more = ", the server was not able to generate a unique name for the object";
+        self.message.push_str(more);
+        if let Some(details) = &mut self.details {
+            details["retryAfterSeconds"] = 1.into();
+        }
+        self
+    }
+
+    /// As [`Self::conflict`], where Kubernetes names the kind.
+    pub(crate) fn conflict_of_kind(resource: &Resource, name: &str, why: &str) -> Self {
+        let qualified = qualified(&resource.kind, &resource.group);
+        let message = format!("Operation cannot be fulfilled on {qualified} \"{name}\": {why}");
+        let mut error = Self::new(StatusCode::CONFLICT, "Conflict", message);
+        error.details = Some(named(name, &resource.group, &resource.kind));
+        error
+    }
+
     /// The object was written by someone else since it was read.
     pub(crate) fn modified(resource: &Resource, name: &str) -> Self {
         let why = "the object has been modified; please apply your changes to the latest version and try again";
@@ -64,6 +83,28 @@ impl ApiError {
         Self::invalid_of(&resource.kind, resource, name, errors)
     }
 
+    /// What a patch has made is no object of the kind.
+    pub(crate) fn bad_patch(object: &Value, why: &str) -> Self {
+        let wrong = FieldError::new("patch", Problem::Invalid(object.to_string().into()), why);
+        Self::refused("", "", &[wrong])
+    }
+
+    /// Options of a request that are not as they should be.
+    pub(crate) fn bad_options(kind: &str, errors: &[FieldError]) -> Self {
+        Self::refused(kind, "meta.k8s.io", errors)
+    }
+
+    /// A patch that cannot be laid over the object; why is not told, as by Kubernetes.
+    pub(crate) fn rejected() -> Self {
+        let mut error = Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "Invalid",
+            "the server rejected our request due to an error in our request",
+        );
+        error.details = Some(json!({}));
+        error
+    }
+
     /// An update has to say what it updates. Kubernetes names the resource, not the kind, here.
     pub(crate) fn unversioned(resource: &Resource, name: &str) -> Self {
         let missing = FieldError::new(
@@ -75,14 +116,27 @@ impl ApiError {
     }
 
     fn invalid_of(kind: &str, resource: &Resource, name: &str, errors: &[FieldError]) -> Self {
-        let texts: Vec<_> = errors.iter().map(FieldError::text).collect();
+        Self::refused_of(kind, &resource.group, name, errors)
+    }
+
+    fn refused(kind: &str, group: &str, errors: &[FieldError]) -> Self {
+        Self::refused_of(kind, group, "", errors)
+    }
+
+    fn refused_of(kind: &str, group: &str, name: &str, errors: &[FieldError]) -> Self {
+        let mut texts: Vec<String> = Vec::new();
+        for text in errors.iter().map(FieldError::text) {
+            if !texts.contains(&text) {
+                texts.push(text);
+            }
+        }
         let text = match texts.as_slice() {
             [one] => one.clone(),
             several => format!("[{}]", several.join(", ")),
         };
         let causes: Vec<_> = errors.iter().map(FieldError::cause).collect();
-        let mut details = named(name, &resource.group, kind);
-        let kind = qualified(kind, &resource.group);
+        let mut details = named(name, group, kind);
+        let kind = qualified(kind, group);
         details["causes"] = causes.into();
         Self {
             code: StatusCode::UNPROCESSABLE_ENTITY,
@@ -102,6 +156,11 @@ impl ApiError {
             "InternalError",
             format!("Internal error occurred: {message}"),
         )
+    }
+
+    /// What Kubernetes gives no reason for.
+    pub(crate) fn unexplained(message: String) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "", message)
     }
 
     pub(crate) fn method_not_allowed() -> Self {
@@ -133,9 +192,11 @@ impl ApiError {
             "metadata": {},
             "status": "Failure",
             "message": self.message,
-            "reason": self.reason,
             "code": self.code.as_u16(),
         });
+        if !self.reason.is_empty() {
+            status["reason"] = self.reason.into();
+        }
         if let Some(details) = &self.details {
             status["details"] = details.clone();
         }

@@ -4,6 +4,7 @@
 
 mod apply;
 mod builtin;
+mod builtin_rules;
 mod call;
 mod crd;
 mod defaults;
@@ -12,6 +13,7 @@ mod discovery;
 mod error;
 mod gc;
 pub(super) mod listener;
+mod metadata;
 mod object;
 mod openapi;
 mod patch;
@@ -25,6 +27,8 @@ mod request;
 mod resource;
 mod schema;
 mod selector;
+mod strategic;
+mod strict;
 mod table;
 mod validate;
 mod view;
@@ -205,12 +209,10 @@ async fn blocking(
     let writers = Arc::clone(&call.server.writers);
     let permit = writers.acquire_owned().await.map_err(ApiError::internal)?;
     let task = tokio::task::spawn_blocking(move || {
-        let mut result = work(&call);
-        if let Ok(reply) = &mut result {
-            reply::warn(reply, &call.take_warnings());
-        }
+        let mut reply = work(&call).unwrap_or_else(|error| reply::error(&error));
+        reply::warn(&mut reply, &call.take_warnings());
         drop(permit);
-        result
+        Ok(reply)
     });
     match tokio::time::timeout(WRITE_TIMEOUT, task).await {
         Ok(Ok(result)) => result,

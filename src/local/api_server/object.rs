@@ -81,6 +81,20 @@ pub(crate) fn remove_finalizer(object: &mut Value, finalizer: &str) {
     }
 }
 
+/// Takes away what a new object cannot bring along.
+pub(crate) fn wipe(object: &mut Value) {
+    let meta = meta_mut(object);
+    for field in [
+        "uid",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "selfLink",
+    ] {
+        meta.remove(field);
+    }
+}
+
 /// Gives a new object what only the server may set.
 pub(crate) fn birth(object: &mut Value, namespace: &str, now: Timestamp) {
     let meta = meta_mut(object);

@@ -2,29 +2,36 @@
 
 use std::collections::BTreeMap;
 
+use http::HeaderMap;
 use http::StatusCode;
 use http::header;
+use json_patch::PatchOperation;
 use serde_json::Value;
 use serde_json::json;
 
 use super::apply::Refusal;
 use super::call::Call;
 use super::call::Part;
-use super::call::decode;
 use super::error::ApiError;
-use super::error::FieldError;
-use super::error::Problem;
 use super::object;
 use super::reply::Reply;
+use super::resource::Resource;
+use super::schema::typed;
+use super::strategic;
+use super::validate;
 use super::write;
-use super::write::Ownership;
+use super::write::Source;
 
 /// How many operations a JSON patch may have, as in Kubernetes.
 const MAX_OPERATIONS: usize = 10_000;
+/// How many operations may copy: each can double the object.
+const MAX_COPIES: usize = 8;
+/// How large an object may be in which copies are copied.
+const MAX_COPIED: usize = 64 << 10;
 
 /// The kinds of patch, by media type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Json,
     Merge,
     Strategic,
@@ -32,56 +39,35 @@ enum Kind {
 }
 
 pub(super) fn patch(call: &Call) -> Result<Reply, ApiError> {
-    let kind = kind(call)?;
+    let kind = kind(&call.resource, &call.headers)?;
     if kind == Kind::Apply {
         return apply(call);
     }
-    if call.options.force {
-        let refused = FieldError::new(
-            "force",
-            Problem::Forbidden,
-            "may not be specified for non-apply patch",
-        );
-        return Err(invalid_options(&refused));
-    }
-    let sent = decode("application/json", &call.body)?;
+    let sent = call.decode_patch()?;
     for _ in 0..write::MAX_RETRIES {
         let stored = call.stored()?;
         let patched = patched(call, kind, &stored.object(), &sent)?;
-        if let Some(reply) = write::replace(call, &stored, patched, Ownership::Open)? {
+        let patched = validate::shape(call, patched, Source::Patch)?;
+        write::check_sent(call, &patched)?;
+        write::check_name(call, &patched)?;
+        if let Some(reply) = write::replace(call, &stored, patched, Source::Body)? {
             return Ok(reply);
         }
     }
     Err(ApiError::modified(&call.resource, &call.name))
 }
 
-fn invalid_options(error: &FieldError) -> ApiError {
-    ApiError::new(
-        StatusCode::UNPROCESSABLE_ENTITY,
-        "Invalid",
-        format!("PatchOptions.meta.k8s.io \"\" is invalid: {}", error.text()),
-    )
-}
-
 fn apply(call: &Call) -> Result<Reply, ApiError> {
-    if !call.options.manager_named {
-        let missing = FieldError::new(
-            "fieldManager",
-            Problem::Required,
-            "is required for apply patch",
-        );
-        return Err(invalid_options(&missing));
-    }
-    let mut sent = call.decode()?;
-    write::check_address(call, &mut sent)?;
-    let name = object::name(&sent);
-    if !name.is_empty() && name != call.name {
+    let sent = call.decode()?;
+    let resource = &call.resource;
+    let version = sent["apiVersion"].as_str().unwrap_or_default();
+    let kind = sent["kind"].as_str().unwrap_or_default();
+    if version != resource.api_version() || kind != resource.kind {
+        let kind = typed_kind(version, kind);
         return Err(ApiError::bad_request(format!(
-            "metadata.name: Invalid value: \"{name}\": must match the name on the URL ({})",
-            call.name
+            "invalid object type: {kind}"
         )));
     }
-    object::meta_mut(&mut sent).insert("name".into(), call.name.as_str().into());
     for _ in 0..write::MAX_RETRIES {
         let key = call.key(&call.name);
         let Some(stored) = call.server.store.get(&key) else {
@@ -91,7 +77,7 @@ fn apply(call: &Call) -> Result<Reply, ApiError> {
             }
         };
         let object = applied(call, Some(&stored.object()), &sent)?;
-        if let Some(reply) = write::replace(call, &stored, object, Ownership::Settled)? {
+        if let Some(reply) = write::replace(call, &stored, object, Source::Apply)? {
             return Ok(reply);
         }
     }
@@ -113,31 +99,34 @@ fn apply_new(call: &Call, sent: &Value) -> Result<Reply, ApiError> {
     let mut object = applied(call, None, sent)?;
     // A version only says which object is not meant: there is none.
     object::meta_mut(&mut object).remove("resourceVersion");
-    write::make(call, object, Ownership::Settled)
+    write::make(call, object, Source::Apply)
 }
 
 fn applied(call: &Call, old: Option<&Value>, sent: &Value) -> Result<Value, ApiError> {
     let result = call.with_writer(|writer| writer.apply(old, sent, call.options.force));
-    result.map_err(|refusal| match refusal {
+    let mut object = result.map_err(|refusal| match refusal {
         Refusal::Conflicts(conflicts) => in_conflict(&conflicts),
         Refusal::Malformed(why) => {
-            let namespace = call.namespace.as_deref().unwrap_or_default();
-            let kind = format!(
-                "{}, Kind={}",
-                call.resource.api_version(),
-                call.resource.kind
-            );
-            ApiError::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "InternalError",
-                format!(
-                    "failed to create typed patch object ({namespace}/{}; {kind}): {why}",
-                    call.name
-                ),
-            )
+            let (namespace, name) = (object::meta(sent, "namespace"), object::name(sent));
+            let kind = typed_kind(&call.resource.api_version(), &call.resource.kind);
+            ApiError::unexplained(format!(
+                "failed to create typed patch object ({namespace}/{name}; {kind}): {why}"
+            ))
         }
         Refusal::ManagedFieldsGiven => ApiError::bad_request("metadata.managedFields must be nil"),
-    })
+    })?;
+    if old.is_some() && sent["metadata"]["name"] != "" && object::name(&object).is_empty() {
+        object::meta_mut(&mut object).insert("name".into(), call.name.as_str().into());
+    }
+    write::check_sent(call, &object)?;
+    write::check_name(call, &object)?;
+    Ok(object)
+}
+
+/// `batch/v1, Kind=Job`, as Go prints it.
+fn typed_kind(version: &str, kind: &str) -> String {
+    let core = if version.contains('/') { "" } else { "/" };
+    format!("{core}{version}, Kind={kind}")
 }
 
 fn in_conflict(conflicts: &[(String, String)]) -> ApiError {
@@ -172,16 +161,15 @@ fn in_conflict(conflicts: &[(String, String)]) -> ApiError {
     error
 }
 
-fn kind(call: &Call) -> Result<Kind, ApiError> {
-    let media = call.headers.get(header::CONTENT_TYPE);
+/// The kind of a patch, by its media type.
+pub(super) fn kind(resource: &Resource, headers: &HeaderMap) -> Result<Kind, ApiError> {
+    let media = headers.get(header::CONTENT_TYPE);
     let media = media.and_then(|it| it.to_str().ok()).unwrap_or_default();
     match media.split(';').next().unwrap_or_default().trim() {
         "application/json-patch+json" => Ok(Kind::Json),
         "application/merge-patch+json" => Ok(Kind::Merge),
         "application/apply-patch+yaml" => Ok(Kind::Apply),
-        "application/strategic-merge-patch+json" if !call.resource.is_custom() => {
-            Ok(Kind::Strategic)
-        }
+        "application/strategic-merge-patch+json" if !resource.is_custom() => Ok(Kind::Strategic),
         _ => Err(ApiError::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "UnsupportedMediaType",
@@ -202,20 +190,67 @@ fn patched(call: &Call, kind: Kind, old: &Value, sent: &Value) -> Result<Value, 
                     operations.0.len()
                 )));
             }
-            json_patch::patch(&mut object, &operations).map_err(|error| {
-                ApiError::new(
-                    StatusCode::UNPROCESSABLE_ENTITY,
-                    "Invalid",
-                    format!(
-                        "the server rejected our request due to an error in our request: {error}"
-                    ),
-                )
-            })?;
+            bounded(&operations, old)?;
+            for operation in operations.0 {
+                let operation = match operation {
+                    // As Kubernetes' library takes it.
+                    PatchOperation::Replace(it) if is_absent(&object, it.path.as_str()) => {
+                        PatchOperation::Add(json_patch::AddOperation {
+                            path: it.path,
+                            value: it.value,
+                        })
+                    }
+                    other => other,
+                };
+                // Where nothing is, there is null.
+                let is_void = matches!(&operation, PatchOperation::Test(test)
+                    if test.value.is_null() && is_absent(&object, test.path.as_str()));
+                if !is_void {
+                    json_patch::patch(&mut object, &[operation])
+                        .map_err(|_| ApiError::rejected())?;
+                }
+            }
         }
-        Kind::Merge | Kind::Strategic | Kind::Apply => json_patch::merge(&mut object, sent),
-    }
-    if object::name(&object) != call.name {
-        object::meta_mut(&mut object).insert("name".into(), call.name.as_str().into());
+        Kind::Strategic => {
+            let of = call.resource.type_name();
+            object =
+                strategic::merge(object, sent, typed::named(&of)).map_err(
+                    |refusal| match refusal {
+                        strategic::Refusal::Format(why) => ApiError::bad_request(why),
+                        strategic::Refusal::Misfit(why) => ApiError::unexplained(why),
+                    },
+                )?;
+        }
+        Kind::Merge | Kind::Apply => json_patch::merge(&mut object, sent),
     }
     Ok(object)
+}
+
+/// An operation may copy what an earlier one has copied: so few of them would fill the memory.
+fn bounded(operations: &json_patch::Patch, old: &Value) -> Result<(), ApiError> {
+    let mut copies = operations
+        .0
+        .iter()
+        .filter(|it| matches!(it, PatchOperation::Copy(_)));
+    let many = copies.nth(MAX_COPIES).is_some();
+    let size = old.to_string().len();
+    if many || copies_itself(operations) && size > MAX_COPIED {
+        return Err(ApiError::rejected());
+    }
+    Ok(())
+}
+
+/// Whether a field is not in an object that is there.
+fn is_absent(object: &Value, path: &str) -> bool {
+    let outer = path.rsplit_once('/').map_or("", |(outer, _)| outer);
+    object.pointer(path).is_none() && object.pointer(outer).is_some_and(Value::is_object)
+}
+
+/// Whether a copy could hold another copy.
+fn copies_itself(operations: &json_patch::Patch) -> bool {
+    let mut copies = operations
+        .0
+        .iter()
+        .filter(|it| matches!(it, PatchOperation::Copy(_)));
+    copies.nth(1).is_some()
 }

@@ -1,10 +1,14 @@
 //! What a request asks for: its path, its query, its options.
 
+use http::HeaderMap;
 use http::Method;
-use http::StatusCode;
+use http::header;
 use percent_encoding::percent_decode_str;
+use serde_json::json;
 
 use super::error::ApiError;
+use super::error::FieldError;
+use super::error::Problem;
 
 /// A path under `/api` or `/apis`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -102,8 +106,6 @@ pub(crate) enum FieldValidation {
 pub(crate) struct WriteOptions {
     pub(crate) dry_run: bool,
     pub(crate) manager: String,
-    /// Whether the manager was named in the request and not taken from the user agent.
-    pub(crate) manager_named: bool,
     pub(crate) force: bool,
     pub(crate) validation: FieldValidation,
 }
@@ -112,46 +114,68 @@ pub(crate) struct WriteOptions {
 const MAX_MANAGER: usize = 128;
 
 impl WriteOptions {
-    pub(crate) fn parse(query: &Query, agent: &str) -> Result<Self, ApiError> {
-        let dry_run = dry_run(query.get("dryRun"))?;
+    pub(crate) fn parse(
+        query: &Query,
+        agent: &str,
+        verb: Verb,
+        headers: &HeaderMap,
+    ) -> Result<Self, ApiError> {
+        let named = query.get("fieldManager");
+        let media = headers.get(header::CONTENT_TYPE);
+        let applies = media.is_some_and(|it| it.as_bytes().starts_with(b"application/apply-patch"));
+        let mut errors = Vec::new();
+        let mut wrong = |field: &str, problem: Problem, why: &str| {
+            errors.push(FieldError::new(field, problem, why));
+        };
+        if verb == Verb::Patch && applies && named.is_none() {
+            wrong(
+                "fieldManager",
+                Problem::Required,
+                "is required for apply patch",
+            );
+        }
+        if verb == Verb::Patch && !applies && query.get("force").is_some() {
+            let why = "may not be specified for non-apply patch";
+            wrong("force", Problem::Forbidden, why);
+        }
+        if named.is_some_and(|name| name.len() > MAX_MANAGER) {
+            let why = format!("may not be more than {MAX_MANAGER} bytes");
+            wrong("fieldManager", Problem::TooLong, &why);
+        }
+        if let Some(other) = query.get("dryRun").filter(|it| *it != "All") {
+            wrong(
+                "dryRun",
+                Problem::Unsupported(json!([other])),
+                "supported values: \"All\"",
+            );
+        }
         let validation = match query.get("fieldValidation") {
             None | Some("Warn") => FieldValidation::Warn,
             Some("Ignore") => FieldValidation::Ignore,
             Some("Strict") => FieldValidation::Strict,
             Some(other) => {
-                return Err(ApiError::bad_request(format!(
-                    "fieldValidation: Unsupported value: \"{other}\": supported values: \"Ignore\", \"Strict\", \"Warn\""
-                )));
+                let why = "supported values: \"\", \"Ignore\", \"Strict\", \"Warn\"";
+                wrong("fieldValidation", Problem::Unsupported(json!(other)), why);
+                FieldValidation::Ignore
             }
         };
-        let named = query.get("fieldManager");
-        if named.is_some_and(|name| name.len() > MAX_MANAGER) {
-            return Err(ApiError::bad_request(format!(
-                "fieldManager: Too long: may not be more than {MAX_MANAGER} bytes"
-            )));
+        let kind = match verb {
+            Verb::Create => Some("CreateOptions"),
+            Verb::Update => Some("UpdateOptions"),
+            Verb::Patch => Some("PatchOptions"),
+            Verb::Get | Verb::List | Verb::Watch | Verb::Delete | Verb::DeleteCollection => None,
+        };
+        if let Some(kind) = kind.filter(|_| !errors.is_empty()) {
+            return Err(ApiError::bad_options(kind, &errors));
         }
         let from_agent = agent.split('/').next().unwrap_or_default();
         let from_agent: String = from_agent.chars().take(MAX_MANAGER).collect();
         Ok(Self {
-            dry_run,
+            dry_run: query.get("dryRun").is_some(),
             manager: named.map_or(from_agent, Into::into),
-            manager_named: named.is_some(),
             force: query.flag("force"),
             validation,
         })
-    }
-}
-
-/// Whether a write is only to be tried.
-pub(crate) fn dry_run(value: Option<&str>) -> Result<bool, ApiError> {
-    match value {
-        None => Ok(false),
-        Some("All") => Ok(true),
-        Some(other) => Err(ApiError::new(
-            StatusCode::BAD_REQUEST,
-            "BadRequest",
-            format!("dryRun: Unsupported value: \"{other}\": supported values: \"All\""),
-        )),
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::builtin;
 use super::builtin::Builtin;
 use super::crd::Custom;
+use super::schema::typed;
 
 /// One served resource.
 #[derive(Clone, Debug)]
@@ -41,6 +42,11 @@ impl Resource {
     /// `axon.io/v1alpha1`, `v1`.
     pub(crate) fn api_version(&self) -> String {
         api_version(&self.group, &self.version)
+    }
+
+    /// The name of the type of a built-in kind.
+    pub(crate) fn type_name(&self) -> String {
+        typed::type_name(&self.group, &self.version, &self.kind)
     }
 
     /// Whether `metadata.generation` counts changes of the object.

@@ -150,7 +150,7 @@ fn parse_fields(text: &str, storage: &str) -> Result<Vec<FieldTerm>, ApiError> {
                 (path, value, true)
             } else {
                 return Err(ApiError::bad_request(format!(
-                    "unable to parse field selector: invalid selector: '{text}'; can't understand '{term}'"
+                    "invalid selector: '{text}'; can't understand '{term}'"
                 )));
             };
             let known = matches!(path, "metadata.name" | "metadata.namespace")

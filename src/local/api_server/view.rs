@@ -64,8 +64,9 @@ impl View {
 
     pub(super) fn list(self, call: &Call, page: &Page) -> Bytes {
         let mut meta = json!({"resourceVersion": page.revision.to_string()});
-        if let Some(next) = &page.next {
-            meta["continue"] = next.as_str().into();
+        // Kubernetes writes it for custom resources even when it is empty.
+        if page.next.is_some() || call.resource.is_custom() && self == Self::Full {
+            meta["continue"] = page.next.as_deref().unwrap_or_default().into();
         }
         if let Some(remaining) = page.remaining {
             meta["remainingItemCount"] = remaining.into();

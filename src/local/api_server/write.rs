@@ -11,6 +11,7 @@ use super::crd;
 use super::error::ApiError;
 use super::error::FieldError;
 use super::error::Problem;
+use super::metadata;
 use super::object;
 use super::reply;
 use super::reply::Reply;
@@ -29,9 +30,12 @@ pub(super) const MAX_RETRIES: usize = 16;
 const MAX_GENERATED: usize = 8;
 
 pub(super) fn create(call: &Call) -> Result<Reply, ApiError> {
-    let sent = call.decode()?;
+    let mut sent = call.decode()?;
+    check_address(call, &mut sent)?;
+    let mut sent = validate::shape(call, sent, Source::Body)?;
+    object::wipe(&mut sent);
     for _ in 0..MAX_GENERATED {
-        match make(call, sent.clone(), Ownership::Open) {
+        match make(call, sent.clone(), Source::Body) {
             Err(error) if error.reason == "AlreadyExists" && object::name(&sent).is_empty() => {}
             other => return other,
         }
@@ -39,17 +43,21 @@ pub(super) fn create(call: &Call) -> Result<Reply, ApiError> {
     Err(ApiError::internal("no free name could be generated"))
 }
 
-/// Whether it is already written down who owns which fields.
+/// How an object came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ownership {
-    Open,
-    Settled,
+pub(super) enum Source {
+    /// It was sent as it is.
+    Body,
+    /// Another patch than an apply has made it.
+    Patch,
+    /// An apply has made it, and has written down who owns which fields.
+    Apply,
 }
 
 /// Creates an object from what was sent.
-pub(super) fn make(call: &Call, mut sent: Value, ownership: Ownership) -> Result<Reply, ApiError> {
+pub(super) fn make(call: &Call, mut sent: Value, source: Source) -> Result<Reply, ApiError> {
     let resource = &call.resource;
-    check_address(call, &mut sent)?;
+    check_sent(call, &sent)?;
     if object::name(&sent).is_empty() {
         let base = object::meta(&sent, "generateName");
         if base.is_empty() {
@@ -64,16 +72,22 @@ pub(super) fn make(call: &Call, mut sent: Value, ownership: Ownership) -> Result
         object::meta_mut(&mut sent).insert("name".into(), name.into());
     }
     if !object::meta(&sent, "resourceVersion").is_empty() {
-        return Err(ApiError::bad_request(
-            "resourceVersion should not be set on objects to be created",
+        return Err(ApiError::unexplained(
+            "resourceVersion should not be set on objects to be created".into(),
         ));
     }
-    let object = complete(call, None, sent, ownership)?;
+    let object = complete(call, None, sent, source)?;
     check_namespace(call)?;
     let name = object::name(&object).to_owned();
     let key = call.key(&name);
     if call.server.store.get(&key).is_some() {
-        return Err(ApiError::already_exists(resource, &name));
+        let generated = !object::meta(&object, "generateName").is_empty();
+        let error = ApiError::already_exists(resource, &name);
+        return Err(if generated {
+            error.ungenerated()
+        } else {
+            error
+        });
     }
     if call.options.dry_run {
         return Ok(answer_dry(call, StatusCode::CREATED, object));
@@ -93,21 +107,18 @@ pub(super) fn make(call: &Call, mut sent: Value, ownership: Ownership) -> Result
 pub(super) fn update(call: &Call) -> Result<Reply, ApiError> {
     let mut sent = call.decode()?;
     check_address(call, &mut sent)?;
-    if object::name(&sent) != call.name {
-        return Err(ApiError::bad_request(format!(
-            "the name of the object ({}) does not match the name on the URL ({})",
-            object::name(&sent),
-            call.name
-        )));
-    }
+    let sent = validate::shape(call, sent, Source::Body)?;
+    check_sent(call, &sent)?;
+    check_name(call, &sent)?;
     for _ in 0..MAX_RETRIES {
         let stored = call.stored()?;
+        check_uid(call, &stored, &sent)?;
         let version = object::meta(&sent, "resourceVersion");
         let is_unconditional = version.is_empty() || version == "0";
         if is_unconditional && call.resource.is_custom() {
             return Err(ApiError::unversioned(&call.resource, &call.name));
         }
-        match replace(call, &stored, sent.clone(), Ownership::Open)? {
+        match replace(call, &stored, sent.clone(), Source::Body)? {
             Some(reply) => return Ok(reply),
             None if is_unconditional => {}
             None => return Err(ApiError::modified(&call.resource, &call.name)),
@@ -121,7 +132,7 @@ pub(super) fn replace(
     call: &Call,
     stored: &Entry,
     mut sent: Value,
-    ownership: Ownership,
+    source: Source,
 ) -> Result<Option<Reply>, ApiError> {
     let resource = &call.resource;
     let old = stored.object();
@@ -129,19 +140,12 @@ pub(super) fn replace(
     if !version.is_empty() && version != "0" && version != stored.revision.to_string() {
         return Err(ApiError::modified(resource, &call.name));
     }
-    let uid = object::meta(&sent, "uid");
-    if !uid.is_empty() && uid != &*stored.uid {
-        let why = format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
-            stored.uid
-        );
-        return Err(ApiError::conflict(resource, &call.name, &why));
-    }
     if sent["metadata"].is_null() {
         sent["metadata"] = json!({});
     }
-    let object = complete(call, Some(&old), sent, ownership)?;
+    let mut object = complete(call, Some(&old), sent, source)?;
     if call.options.dry_run {
+        object::copy_meta(&mut object, &old, "resourceVersion");
         return Ok(Some(answer_dry(call, StatusCode::OK, object)));
     }
     if object::same(&old, &object) {
@@ -164,6 +168,19 @@ pub(super) fn replace(
     }
 }
 
+/// A UID that is sent says which object is meant.
+fn check_uid(call: &Call, stored: &Entry, sent: &Value) -> Result<(), ApiError> {
+    let uid = object::meta(sent, "uid");
+    if !uid.is_empty() && uid != &*stored.uid {
+        let why = format!(
+            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            stored.uid
+        );
+        return Err(ApiError::conflict(&call.resource, &call.name, &why));
+    }
+    Ok(())
+}
+
 /// Whether nothing holds back an object that is being deleted.
 pub(super) fn is_finished(object: &Value) -> bool {
     let grace = object["metadata"]["deletionGracePeriodSeconds"].as_u64();
@@ -182,11 +199,15 @@ fn complete(
     call: &Call,
     old: Option<&Value>,
     sent: Value,
-    ownership: Ownership,
+    source: Source,
 ) -> Result<Value, ApiError> {
     let resource = &*call.resource;
-    let mut object = validate::shape(call, sent)?;
-    if ownership == Ownership::Open {
+    let mut object = match source {
+        // It was brought into its form before anything else was asked.
+        Source::Body | Source::Patch => sent,
+        Source::Apply => validate::shape(call, sent, source)?,
+    };
+    if source != Source::Apply {
         call.with_writer(|writer| writer.update(old, &mut object));
     }
     match old {
@@ -204,22 +225,31 @@ fn complete(
     match &resource.rules {
         Rules::Builtin(builtin) => (builtin.prepare)(&mut object),
         // A status that was not taken from the request may have a default.
-        Rules::Custom(custom) => custom.schema.default(&mut object),
+        Rules::Custom(custom) => custom.schema.default(&mut object, source != Source::Apply),
     }
     if resource.storage == builtin::CRDS && call.part == Part::Whole {
         crd::establish(&mut object, call.now);
     }
     count_generation(resource, old, &mut object);
     validate::check(call, old, &object)?;
+    if call.part == Part::Whole && resource.is_custom() {
+        for warning in metadata::finalizer_warnings(old, &object) {
+            call.warn(warning);
+        }
+    }
     Ok(object)
 }
 
 /// Keeps of the stored object what this request cannot change.
 fn keep(call: &Call, old: &Value, object: &mut Value) {
+    if object::meta(object, "uid").is_empty() {
+        object::copy_meta(object, old, "uid");
+    }
+    if object::is_deleting(old) {
+        object::copy_meta(object, old, "deletionTimestamp");
+    }
     for field in [
-        "uid",
         "creationTimestamp",
-        "deletionTimestamp",
         "deletionGracePeriodSeconds",
         "generation",
         "selfLink",
@@ -321,6 +351,29 @@ pub(super) fn check_address(call: &Call, sent: &mut Value) -> Result<(), ApiErro
             )));
         }
     }
+    Ok(())
+}
+
+/// The name must be the one of the path.
+pub(super) fn check_name(call: &Call, sent: &Value) -> Result<(), ApiError> {
+    if object::name(sent).is_empty() {
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({} based on URL) was undeterminable: name must be provided",
+            call.name
+        )));
+    }
+    if object::name(sent) != call.name {
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({}) does not match the name on the URL ({})",
+            object::name(sent),
+            call.name
+        )));
+    }
+    Ok(())
+}
+
+/// The namespace must be the one of the path.
+pub(super) fn check_sent(call: &Call, sent: &Value) -> Result<(), ApiError> {
     let namespace = object::meta(sent, "namespace");
     let expected = call.namespace.as_deref().unwrap_or_default();
     if !namespace.is_empty() && namespace != expected {

@@ -150,11 +150,13 @@ impl Writer<'_> {
         let manager = self.identity(Operation::Apply);
         let set = walk::fields(applied, self.of).map_err(Refusal::Malformed)?;
         let set = set.without_trees(&self.ignored());
-        let last = managers.find(&manager).map(|entry| entry.set.clone());
+        let known = managers.find(&manager);
+        let last = known.map(|entry| entry.set.clone());
+        let last_time = known.and_then(|entry| entry.time.clone());
         managers.put(Entry {
             manager: manager.clone(),
             api_version: self.api_version.into(),
-            time: Some(self.time.into()),
+            time: last_time,
             set: set.difference(&managers::unowned()),
         });
         let merged = walk::merge(&live, applied, self.of);
@@ -162,7 +164,10 @@ impl Writer<'_> {
             Some(last) if !last.is_empty() => self.prune(&merged, &managers, &last),
             _ => merged,
         };
-        self.settle(&live, &object, &mut managers, &manager, force)?;
+        let changes = self.settle(&live, &object, &mut managers, &manager, force)?;
+        if changes && let Some(own) = managers.0.iter_mut().find(|it| it.manager == manager) {
+            own.time = Some(self.time.into());
+        }
         managers.store(object::meta_mut(&mut object));
         Ok(object)
     }
@@ -187,7 +192,7 @@ impl Writer<'_> {
         strip(&dangling)
     }
 
-    /// Finds conflicts, and with `force` takes the fields over.
+    /// Finds conflicts, and with `force` takes the fields over. Whether anything changes.
     fn settle(
         &self,
         live: &Value,
@@ -195,7 +200,7 @@ impl Writer<'_> {
         managers: &mut Managers,
         manager: &Manager,
         force: bool,
-    ) -> Result<(), Refusal> {
+    ) -> Result<bool, Refusal> {
         let ignored = self.ignored();
         let found = walk::compare(Some(live), object, self.of);
         let changed = found.modified.union(&found.added).without_trees(&ignored);
@@ -208,7 +213,7 @@ impl Writer<'_> {
             entry.set = entry.set.difference(&taken).difference(&removed);
         }
         if conflicts.is_empty() || force {
-            Ok(())
+            Ok(!(found.modified.is_empty() && found.added.is_empty() && found.removed.is_empty()))
         } else {
             Err(Refusal::Conflicts(conflicts))
         }

@@ -5,16 +5,15 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::set::Element;
+use crate::local::api_server::schema::typed;
 
 /// The type of one part of an object.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Type<'a> {
     /// A custom resource; its metadata is that of every object.
     Custom(&'a Value),
-    /// A part of a custom resource.
+    /// A part of an object, or a whole built-in one.
     Schema(&'a Value),
-    /// A part of a built-in object: the field that holds it, and the one that holds that.
-    Builtin { parent: &'a str, field: &'a str },
     /// Nothing is known: objects merge by field, lists are replaced.
     Deduced,
 }
@@ -27,164 +26,73 @@ pub(super) enum ListType<'a> {
     Keyed(Vec<&'a str>),
 }
 
-/// Lists of built-in types that merge by key: the field, the field around it if that matters, the
-/// keys. All other lists are replaced as a whole.
-const KEYED: &[(&str, Option<&str>, &[&str])] = &[
-    ("conditions", None, &["type"]),
-    ("containers", None, &["name"]),
-    ("initContainers", None, &["name"]),
-    ("ephemeralContainers", None, &["name"]),
-    ("env", None, &["name"]),
-    ("volumes", None, &["name"]),
-    ("volumeMounts", None, &["mountPath"]),
-    ("volumeDevices", None, &["devicePath"]),
-    ("imagePullSecrets", Some("spec"), &["name"]),
-    ("ports", Some("containers"), &["containerPort", "protocol"]),
-    (
-        "ports",
-        Some("initContainers"),
-        &["containerPort", "protocol"],
-    ),
-    ("ports", Some("spec"), &["port", "protocol"]),
-    ("hostAliases", None, &["ip"]),
-    (
-        "topologySpreadConstraints",
-        None,
-        &["topologyKey", "whenUnsatisfiable"],
-    ),
-    ("resourceClaims", None, &["name"]),
-    ("podIPs", None, &["ip"]),
-    ("secrets", None, &["name"]),
-    ("ownerReferences", None, &["uid"]),
-];
-
-/// Lists of built-in types that are sets.
-const SETS: &[&str] = &["finalizers"];
-
-/// Fields of built-in types whose keys are free.
-const MAPS: &[&str] = &[
-    "labels",
-    "annotations",
-    "data",
-    "binaryData",
-    "stringData",
-    "matchLabels",
-    "limits",
-    "requests",
-    "hard",
-    "used",
-    "capacity",
-    "allocatable",
-];
-
-/// Objects of built-in types that are replaced as a whole.
-const ATOMIC: &[&str] = &[
-    "nodeSelector",
-    "selector",
-    "labelSelector",
-    "namespaceSelector",
-    "podSelector",
-    "secretKeyRef",
-    "configMapKeyRef",
-    "fieldRef",
-    "resourceFieldRef",
-    "secretRef",
-    "involvedObject",
-    "roleRef",
-    "claimRef",
-    "targetRef",
-];
-
-/// Values that stand for keys which an item leaves out.
-const KEY_DEFAULTS: &[(&str, &str)] = &[("protocol", "\"TCP\"")];
-
 impl<'a> Type<'a> {
-    /// The type of a whole built-in object.
-    pub(crate) fn builtin() -> Self {
-        Self::Builtin {
-            parent: "",
-            field: "",
-        }
+    /// The type of a built-in kind.
+    pub(crate) fn builtin(name: &str) -> Self {
+        Self::Schema(typed::named(name))
     }
 
     /// The type of a field, and whether the type names that field. None: there is no such field.
-    pub(super) fn field<'b>(self, name: &'b str) -> Option<(Type<'b>, bool)>
-    where
-        'a: 'b,
-    {
+    pub(super) fn field(self, name: &str) -> Option<(Self, bool)> {
         match self {
             Self::Custom(schema) => match name {
-                "metadata" => Some((
-                    Type::Builtin {
-                        parent: "",
-                        field: "metadata",
-                    },
-                    true,
-                )),
+                "metadata" => Some((Self::builtin(typed::OBJECT_META), true)),
                 "apiVersion" | "kind" => Some((Type::Deduced, true)),
                 _ => schema_field(schema, name),
             },
-            Self::Schema(schema) => schema_field(schema, name),
-            Self::Builtin { field, .. } if MAPS.contains(&field) => Some((Type::Deduced, false)),
-            Self::Builtin { field, .. } => Some((
-                Type::Builtin {
-                    parent: field,
-                    field: name,
-                },
-                true,
-            )),
+            Self::Schema(schema) => schema_field(typed::resolved(schema), name),
             Self::Deduced => Some((Type::Deduced, false)),
+        }
+    }
+
+    fn schema(self) -> &'a Value {
+        match self {
+            Self::Custom(schema) => schema,
+            Self::Schema(schema) => typed::resolved(schema),
+            Self::Deduced => &Value::Null,
+        }
+    }
+
+    /// What a value should be, if it is something else. Null is anything.
+    pub(super) fn misfit(self, value: &Value) -> Option<&'static str> {
+        let schema = self.schema();
+        let fits = |wanted, fits: bool| (!fits && !value.is_null()).then_some(wanted);
+        match schema["type"].as_str() {
+            Some("string") => fits("string", value.is_string()),
+            Some("boolean") => fits("boolean", value.is_boolean()),
+            Some("integer" | "number") => fits("numeric (int or float)", value.is_number()),
+            Some("array") => fits("list", value.is_array()),
+            Some("object") => fits("map", value.is_object()),
+            _ if schema["x-kubernetes-int-or-string"] == true => {
+                fits("scalar", !value.is_object() && !value.is_array())
+            }
+            _ => None,
         }
     }
 
     /// The type of the items of a list.
     pub(super) fn item(self) -> Self {
-        match self {
-            Self::Custom(schema) | Self::Schema(schema) => match schema.get("items") {
-                Some(items) => Self::Schema(items),
-                None => Self::Deduced,
-            },
-            Self::Builtin { .. } | Self::Deduced => self,
+        match self.schema().get("items") {
+            Some(items) => Self::Schema(items),
+            None => Self::Deduced,
         }
     }
 
     /// Whether an object of this type is replaced as a whole.
     pub(super) fn is_atomic_map(self) -> bool {
-        match self {
-            Self::Custom(schema) | Self::Schema(schema) => {
-                schema["x-kubernetes-map-type"] == "atomic"
-            }
-            Self::Builtin { parent, field } => {
-                ATOMIC.contains(&field) && !(field == "selector" && parent.is_empty())
-            }
-            Self::Deduced => false,
-        }
+        self.schema()["x-kubernetes-map-type"] == "atomic"
     }
 
     pub(super) fn list(self) -> ListType<'a> {
-        match self {
-            Self::Custom(schema) | Self::Schema(schema) => {
-                match schema["x-kubernetes-list-type"].as_str() {
-                    Some("set") => ListType::Set,
-                    Some("map") => {
-                        let keys = schema["x-kubernetes-list-map-keys"].as_array();
-                        let keys = keys.into_iter().flatten().filter_map(Value::as_str);
-                        ListType::Keyed(keys.collect())
-                    }
-                    _ => ListType::Atomic,
-                }
+        let schema = self.schema();
+        match schema["x-kubernetes-list-type"].as_str() {
+            Some("set") => ListType::Set,
+            Some("map") => {
+                let keys = schema["x-kubernetes-list-map-keys"].as_array();
+                let keys = keys.into_iter().flatten().filter_map(Value::as_str);
+                ListType::Keyed(keys.collect())
             }
-            Self::Builtin { field, .. } if SETS.contains(&field) => ListType::Set,
-            Self::Builtin { parent, field } => {
-                let row = KEYED.iter().find(|(name, around, _)| {
-                    *name == field && around.is_none_or(|around| around == parent)
-                });
-                match row {
-                    Some((_, _, keys)) => ListType::Keyed(keys.to_vec()),
-                    None => ListType::Atomic,
-                }
-            }
-            Self::Deduced => ListType::Atomic,
+            _ => ListType::Atomic,
         }
     }
 
@@ -209,22 +117,13 @@ impl<'a> Type<'a> {
     }
 
     fn key_default(self, name: &str) -> Option<String> {
-        match self {
-            Self::Custom(schema) | Self::Schema(schema) => schema["items"]["properties"][name]
-                .get("default")
-                .map(ToString::to_string),
-            Self::Builtin { .. } | Self::Deduced => KEY_DEFAULTS
-                .iter()
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| (*value).to_owned()),
-        }
+        let items = typed::resolved(&self.schema()["items"]);
+        let default = items["properties"][name].get("default");
+        default.map(ToString::to_string)
     }
 
     /// The type of what lies under an element.
-    pub(super) fn under<'b>(self, element: &'b Element) -> Option<(Type<'b>, bool)>
-    where
-        'a: 'b,
-    {
+    pub(super) fn under(self, element: &Element) -> Option<(Self, bool)> {
         match element {
             Element::Field(name) => self.field(name),
             Element::Key(_) | Element::Item(_) | Element::Index(_) => Some((self.item(), false)),

@@ -38,57 +38,115 @@ fn is_empty(value: Option<&Value>) -> bool {
     }
 }
 
-/// The fields that an applied configuration has. The error names a field that cannot be.
+/// The fields that an applied configuration has. The error names what cannot be.
 pub(super) fn fields(value: &Value, of: Type<'_>) -> Result<FieldSet, String> {
-    let mut set = FieldSet::default();
-    collect(value, of, &mut Vec::new(), &mut set)?;
-    Ok(set)
+    let mut collector = Collector::default();
+    collector.collect(value, of);
+    match collector.wrong.as_slice() {
+        [] => Ok(collector.set),
+        [one] => Err(one.clone()),
+        several => Err(format!("errors:\n  {}", several.join("\n  "))),
+    }
 }
 
-fn collect(
-    value: &Value,
-    of: Type<'_>,
-    path: &mut Vec<Element>,
-    set: &mut FieldSet,
-) -> Result<(), String> {
-    match shape(value, of) {
-        Shape::Leaf => set.insert(path),
-        Shape::Map(map) => {
-            for (name, inner) in map {
-                path.push(Element::Field(name.clone()));
-                let Some((inner_type, declared)) = of.field(name) else {
-                    return Err(format!("{}: field not declared in schema", shown(path)));
-                };
-                collect(inner, inner_type, path, set)?;
-                let is_void = inner.is_null() || inner.as_object().is_some_and(Map::is_empty);
-                if is_void || !declared {
-                    set.insert(path);
-                }
-                path.pop();
-            }
+#[derive(Default)]
+struct Collector {
+    path: Vec<Element>,
+    set: FieldSet,
+    wrong: Vec<String>,
+}
+
+impl Collector {
+    fn wrong(&mut self, why: &str) {
+        let path = shown(&self.path);
+        self.wrong.push(format!("{path}: {why}"));
+    }
+
+    fn collect(&mut self, value: &Value, of: Type<'_>) {
+        if let Some(wanted) = of.misfit(value) {
+            self.wrong(&format!("expected {wanted}, got {value}"));
+            return;
         }
-        Shape::List(items, list) => {
-            let mut seen = Vec::new();
-            for item in items {
-                let Some(element) = of.element(&list, item) else {
-                    let wrong = "associative list item cannot be told from the others";
-                    return Err(format!("{}: {wrong}", shown(path)));
-                };
-                if seen.contains(&element) {
-                    return Err(format!(
-                        "{}: duplicate entries for key {element}",
-                        shown(path)
-                    ));
+        match shape(value, of) {
+            Shape::Leaf => {
+                if let Value::Array(items) = value {
+                    self.look_into(items, of.item());
                 }
-                path.push(element.clone());
-                seen.push(element);
-                collect(item, of.item(), path, set)?;
-                set.insert(path);
-                path.pop();
+                self.set.insert(&self.path);
+            }
+            Shape::Map(map) => self.map(map, of),
+            Shape::List(items, list) => self.list(items, of, &list),
+        }
+    }
+
+    /// Items of a list that is replaced as a whole own nothing, but must be of their type.
+    fn look_into(&mut self, items: &[Value], of: Type<'_>) {
+        for (item, index) in items.iter().zip(0..) {
+            if let Some(wanted) = of.misfit(item) {
+                self.path.push(Element::Index(index));
+                self.wrong(&format!("expected {wanted}, got {item}"));
+                self.path.pop();
             }
         }
     }
-    Ok(())
+
+    fn map(&mut self, map: &Map<String, Value>, of: Type<'_>) {
+        for (name, inner) in map {
+            self.path.push(Element::Field(name.clone()));
+            match of.field(name) {
+                None => self.wrong("field not declared in schema"),
+                Some((inner_type, declared)) => {
+                    self.collect(inner, inner_type);
+                    let is_void = inner.is_null() || inner.as_object().is_some_and(Map::is_empty);
+                    if is_void || !declared {
+                        self.set.insert(&self.path);
+                    }
+                }
+            }
+            self.path.pop();
+        }
+    }
+
+    fn list(&mut self, items: &[Value], of: Type<'_>, list: &ListType<'_>) {
+        let mut seen = Vec::new();
+        for (item, index) in items.iter().zip(0..) {
+            let keyed = matches!(list, ListType::Keyed(_));
+            let Some(element) = of.element(list, item) else {
+                if keyed && !item.is_object() {
+                    let why = "associative list with keys may not have non-map elements";
+                    self.wrong(&format!("element {index}: {why}"));
+                    continue;
+                }
+                self.wrong(&format!("element {index}: {}", unkeyed(list)));
+                continue;
+            };
+            if seen.contains(&element) {
+                self.wrong(&format!("duplicate entries for key {element}"));
+                continue;
+            }
+            self.path.push(element.clone());
+            seen.push(element);
+            self.collect(item, of.item());
+            self.set.insert(&self.path);
+            self.path.pop();
+        }
+    }
+}
+
+/// Why an item cannot be told from the others.
+fn unkeyed(list: &ListType<'_>) -> String {
+    match list {
+        ListType::Keyed(keys) => {
+            let keys: Vec<_> = keys.iter().map(|key| format!("\"{key}\"")).collect();
+            format!(
+                "associative list with keys has an element that omits all key fields [{}] (and doesn't have default values for any key fields)",
+                keys.join(" ")
+            )
+        }
+        ListType::Set | ListType::Atomic => {
+            "associative list without keys has an element that's a map type".into()
+        }
+    }
 }
 
 fn shown(path: &[Element]) -> String {
@@ -129,6 +187,15 @@ fn diff(
             (Shape::Map(old), Shape::Map(new)) => Some((Some(old), Some(new))),
             (Shape::List(old, list), Shape::List(new, _)) => {
                 diff_list(old, new, of, &list, path, found);
+                return;
+            }
+            // Null takes any form.
+            (Shape::List(items, list), Shape::Leaf) if new.is_null() => {
+                diff_list(items, &[], of, &list, path, found);
+                return;
+            }
+            (Shape::Leaf, Shape::List(items, list)) if old.is_null() => {
+                diff_list(&[], items, of, &list, path, found);
                 return;
             }
             (Shape::Map(old), Shape::Leaf) if new.is_null() => Some((Some(old), None)),
@@ -250,6 +317,8 @@ pub(super) fn merge(live: &Value, applied: &Value, of: Type<'_>) -> Value {
             }
             Value::Object(merged)
         }
+        // Null takes any form, and has nothing in it.
+        (Shape::Map(_) | Shape::List(..), Shape::Leaf) if applied.is_null() => live.clone(),
         (Shape::List(live, list), Shape::List(applied, _)) => {
             Value::Array(merge_list(live, applied, of, &list))
         }

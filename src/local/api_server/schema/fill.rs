@@ -64,8 +64,8 @@ fn walk(
     }
 }
 
-/// Fills in defaults, and drops nulls that a field cannot hold.
-pub(super) fn default(value: &mut Value, schema: &Value) {
+/// Fills in defaults. `drops`: whether nulls that a field cannot hold go.
+pub(super) fn default(value: &mut Value, schema: &Value, drops: bool) {
     match value {
         Value::Object(fields) => {
             if let Some(properties) = schema["properties"].as_object() {
@@ -76,23 +76,23 @@ pub(super) fn default(value: &mut Value, schema: &Value) {
                         if is_wrong_null || !fields.contains_key(name) {
                             fields.insert(name.clone(), default.clone());
                         }
-                    } else if is_wrong_null {
+                    } else if is_wrong_null && drops {
                         fields.remove(name);
                     }
                 }
             }
             for (name, value) in fields {
                 if let Some(inner) = schema["properties"].get(name) {
-                    default(value, inner);
+                    default(value, inner, drops);
                 } else if let Some(inner @ Value::Object(_)) = schema.get("additionalProperties") {
-                    default(value, inner);
+                    default(value, inner, drops);
                 }
             }
         }
         Value::Array(items) => {
             if let Some(inner) = schema.get("items") {
                 for item in items {
-                    default(item, inner);
+                    default(item, inner, drops);
                 }
             }
         }
@@ -107,7 +107,7 @@ mod tests {
 
     fn check(schema: &Value, mut object: Value, expected: &Value, pruned: &[&str]) {
         let unknown = super::prune(&mut object, schema);
-        super::default(&mut object, schema);
+        super::default(&mut object, schema, true);
         assert_eq!(&object, expected);
         assert_eq!(unknown, pruned);
     }

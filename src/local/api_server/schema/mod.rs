@@ -4,6 +4,7 @@
 
 mod fill;
 mod rules;
+pub(crate) mod typed;
 mod validate;
 
 use std::collections::HashMap;
@@ -65,14 +66,29 @@ impl Schema {
         fill::prune(object, &self.value)
     }
 
-    /// Fills in defaults.
-    pub(crate) fn default(&self, object: &mut Value) {
-        fill::default(object, &self.value);
+    /// Fills in defaults. `drops_nulls`: whether nulls that a field cannot hold go; those of an apply stay, and
+    /// are refused.
+    pub(crate) fn default(&self, object: &mut Value, drops_nulls: bool) {
+        fill::default(object, &self.value, drops_nulls);
     }
 
     /// Everything that is wrong with `object`; what was wrong before and did not change is let be.
-    pub(crate) fn check(&self, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
+    /// `status_only`: nothing else can have changed, so nothing else is looked at.
+    pub(crate) fn check(
+        &self,
+        object: &Value,
+        old: Option<&Value>,
+        status_only: bool,
+    ) -> Vec<FieldError> {
         let mut errors = validate::validate(object, old, &self.value, &self.patterns);
+        if status_only {
+            // Kubernetes' words leave the status out of the path there.
+            for error in &mut errors {
+                if let Some(rest) = error.detail.strip_prefix("status.") {
+                    error.detail = rest.to_owned();
+                }
+            }
+        }
         if let Some(rules) = &self.rules {
             if errors.iter().any(FieldError::blocks_rules) {
                 errors.push(rules::unchecked());

@@ -35,10 +35,14 @@ impl Checker<'_> {
     }
 
     fn value(&mut self, value: &Value, old: Option<&Value>, schema: &Value, path: &str) {
-        if old == Some(value) || !self.has_type(value, schema, path) {
+        if old == Some(value) {
             return;
         }
+        let fits = self.has_type(value, schema, path);
         self.choice(value, schema, path);
+        if !fits {
+            return;
+        }
         match value {
             Value::Null | Value::Bool(_) => {}
             Value::Number(number) => self.number(number, schema, path),
@@ -63,6 +67,11 @@ impl Checker<'_> {
         let found = type_of(value);
         let detail = format!("{path} in body must be of type {wanted}: \"{found}\"");
         self.error(path, Problem::TypeInvalid(json!(found)), detail);
+        if wanted == "integer" && value.is_number() {
+            let detail =
+                format!("Checked value must be of type integer (default format) in {path}");
+            self.error("<nil>", Problem::Invalid(json!("")), detail);
+        }
         false
     }
 
@@ -340,7 +349,7 @@ mod tests {
     #[expect(clippy::needless_pass_by_value, reason = "literals read better")]
     fn check(schema: Value, value: Value, expected: &[&str]) {
         let schema = Schema::new(json!({"type": "object", "properties": {"f": schema}}));
-        let errors = schema.check(&json!({"f": value}), None);
+        let errors = schema.check(&json!({"f": value}), None, false);
         let texts: Vec<_> = errors.iter().map(super::FieldError::text).collect();
         assert_eq!(texts, expected);
     }
@@ -422,10 +431,13 @@ mod tests {
             json!({"type": "object", "properties": {"a": {"type": "string", "maxLength": 1}, "b": {"type": "integer"}}}),
         );
         let old = json!({"a": "long", "b": 1});
-        assert_eq!(schema.check(&json!({"a": "long", "b": 2}), Some(&old)), []);
+        assert_eq!(
+            schema.check(&json!({"a": "long", "b": 2}), Some(&old), false),
+            []
+        );
         assert_eq!(
             schema
-                .check(&json!({"a": "other", "b": 2}), Some(&old))
+                .check(&json!({"a": "other", "b": 2}), Some(&old), false)
                 .len(),
             1
         );
