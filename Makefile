@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := check
 # What runs in any image.
 static := x86_64-unknown-linux-gnu
-.PHONY: check test test-real e2e e2e-agents bench crash fuzz schema demo lint deny
+.PHONY: check test test-real e2e e2e-agents bench crash fuzz fuzz-api schema demo lint deny
 
 # The embedded cluster runs a quickstart to its outputs.
 demo:
@@ -72,11 +72,7 @@ bench:
 fuzz:
 	PROPTEST_CASES=$${CASES:-100000} cargo test --test it hostile::mutated
 
-# The kills of `make test-real` at every write, before the server has it and after.
-crash:
-	@scripts/need cargo git go sshd
-	cluster=$$(tests/cluster/build); \
-	AXON_TEST_EVERY_FAULT=1 AXON_REQUIRE_REAL=1 "$$cluster" with cargo test --test it -- crash::
+.PHONY: check test test-real e2e e2e-agents bench crash fuzz fuzz-api schema demo lint deny
 
 # Generated files.
 schema:

@@ -99,7 +99,7 @@ where
     });
 }
 
-async fn start(kind: Kind) -> Option<Context> {
+pub(crate) async fn start(kind: Kind) -> Option<Context> {
     let namespace = free_namespace();
     match kind {
         Kind::Embedded => {
