@@ -72,7 +72,18 @@ bench:
 fuzz:
 	PROPTEST_CASES=$${CASES:-100000} cargo test --test it hostile::mutated
 
-.PHONY: check test test-real e2e e2e-agents bench crash fuzz fuzz-api schema demo lint deny
+# Many more request sequences to both servers, and wider ones, than `make test-real` tries: CASES=5000 SEED=7.
+fuzz-api:
+	@scripts/need cargo git go
+	cluster=$$(tests/cluster/build); \
+	AXON_FUZZ_CASES=$${CASES:-2000} AXON_FUZZ_SEED=$${SEED:-6} AXON_FUZZ_WIDE=1 AXON_REQUIRE_REAL=1 \
+	  "$$cluster" with cargo test --test it -- differential
+
+# The kills of `make test-real` at every write, before the server has it and after.
+crash:
+	@scripts/need cargo git go sshd
+	cluster=$$(tests/cluster/build); \
+	AXON_TEST_EVERY_FAULT=1 AXON_REQUIRE_REAL=1 "$$cluster" with cargo test --test it -- crash::
 
 # Generated files.
 schema:
