@@ -265,12 +265,14 @@ mod tests {
     #[test]
     fn lists_merge_by_key() {
         let spec = json!({"containers": [{"name": "a", "image": "i", "env": [{"name": "X", "value": "1"}]}, {"name": "b"}]});
+        // The order is the patch's; what the patch does not name comes as soon as that order allows: after
+        // what is new, as Kubernetes has it.
         check(
             spec.clone(),
             json!({"containers": [{"name": "b", "image": "j"}, {"name": "a", "env": [{"name": "Y", "value": "2"}]}]}),
             json!({"containers": [
                 {"name": "b", "image": "j"},
-                {"name": "a", "image": "i", "env": [{"name": "X", "value": "1"}, {"name": "Y", "value": "2"}]},
+                {"name": "a", "image": "i", "env": [{"name": "Y", "value": "2"}, {"name": "X", "value": "1"}]},
             ]}),
         );
         check(
