@@ -46,6 +46,8 @@ pub(crate) enum Part {
     /// The finalizers of a namespace's spec.
     Finalize,
     Log,
+    /// The node of a Pod.
+    Binding,
 }
 
 /// One request.
@@ -87,6 +89,7 @@ impl Call {
             Part::Status => matches!(verb, Verb::Get | Verb::Update | Verb::Patch),
             Part::Finalize => verb == Verb::Update,
             Part::Log => verb == Verb::Get,
+            Part::Binding => verb == Verb::Create,
         };
         let placed = match verb {
             Verb::List | Verb::Watch => resource.namespaced || target.namespace.is_none(),
@@ -153,6 +156,7 @@ impl Call {
             Part::Status if self.resource.is_custom() => ("status", &[&["metadata"], &["spec"]]),
             Part::Status => ("status", FIXED_IN_STATUS),
             Part::Finalize => ("finalize", &[&["status"]]),
+            Part::Binding => ("binding", &[&["status"]]),
             Part::Whole | Part::Log if self.resource.status => ("", &[&["status"]]),
             Part::Whole | Part::Log => ("", &[]),
         };
@@ -258,6 +262,7 @@ fn part(resource: &Resource, subresource: Option<&str>) -> Result<Part, ApiError
         Some("status") if resource.status => Ok(Part::Status),
         Some("finalize") if resource.storage == "namespaces" => Ok(Part::Finalize),
         Some("log") if resource.storage == "pods" => Ok(Part::Log),
+        Some("binding") if resource.storage == "pods" => Ok(Part::Binding),
         Some(_) => Err(ApiError::no_such_path()),
     }
 }

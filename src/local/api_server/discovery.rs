@@ -111,7 +111,7 @@ fn subresources(resource: &Resource) -> Vec<(&'static str, &'static [&'static st
         found.push(("status", &["get", "patch", "update"]));
     }
     match resource.storage.as_str() {
-        "pods" => found.push(("log", &["get"])),
+        "pods" => found.extend([("binding", &["create"][..]), ("log", &["get"])]),
         "namespaces" => found.push(("finalize", &["update"])),
         _ => {}
     }

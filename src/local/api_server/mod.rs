@@ -3,6 +3,7 @@
 //! It knows Kubernetes' semantics and nothing of what runs in the cluster.
 
 mod apply;
+mod binding;
 mod builtin;
 mod builtin_rules;
 mod call;

@@ -201,6 +201,7 @@ pub(crate) fn verb(method: &Method, target: &Target, query: &Query) -> Option<Ve
         ("GET", true) if query.flag("watch") && target.subresource.is_none() => Verb::Watch,
         ("GET", true) => Verb::Get,
         ("POST", false) => Verb::Create,
+        ("POST", true) if target.subresource.as_deref() == Some("binding") => Verb::Create,
         ("PUT", true) => Verb::Update,
         ("PATCH", true) => Verb::Patch,
         ("DELETE", true) => Verb::Delete,

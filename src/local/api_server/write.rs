@@ -4,6 +4,7 @@ use http::StatusCode;
 use serde_json::Value;
 use serde_json::json;
 
+use super::binding;
 use super::builtin;
 use super::call::Call;
 use super::call::Part;
@@ -30,6 +31,9 @@ pub(super) const MAX_RETRIES: usize = 16;
 const MAX_GENERATED: usize = 8;
 
 pub(super) fn create(call: &Call) -> Result<Reply, ApiError> {
+    if call.part == Part::Binding {
+        return binding::bind(call);
+    }
     let mut sent = call.decode()?;
     check_address(call, &mut sent)?;
     let mut sent = validate::shape(call, sent, Source::Body)?;
@@ -169,7 +173,7 @@ pub(super) fn replace(
 }
 
 /// A UID that is sent says which object is meant.
-fn check_uid(call: &Call, stored: &Entry, sent: &Value) -> Result<(), ApiError> {
+pub(super) fn check_uid(call: &Call, stored: &Entry, sent: &Value) -> Result<(), ApiError> {
     let uid = object::meta(sent, "uid");
     if !uid.is_empty() && uid != &*stored.uid {
         let why = format!(
@@ -290,7 +294,7 @@ fn keep(call: &Call, old: &Value, object: &mut Value) {
             *object = old.clone();
             object["spec"]["finalizers"] = finalizers;
         }
-        Part::Whole | Part::Log => {
+        Part::Whole | Part::Log | Part::Binding => {
             if call.resource.status {
                 object::copy_field(object, old, "status");
             }

@@ -9,7 +9,9 @@ use kube::Client;
 use kube::api::DeleteParams;
 use kube::api::Patch;
 use kube::api::PatchParams;
+use kube::api::PostParams;
 use kube::api::Preconditions;
+use serde_json::Value;
 use serde_json::json;
 use thiserror::Error;
 
@@ -60,14 +62,17 @@ impl Writer {
 
     /// Says on which node the Pod is. A server that does not let it be said is no obstacle.
     pub(super) async fn bind(&self, node: &str) -> Result<(), Error> {
-        let patch = json!({"metadata": {"uid": self.uid}, "spec": {"nodeName": node}});
-        let params = PatchParams::default();
-        match tokio::time::timeout(
-            ANSWER_WITHIN,
-            self.api.patch(&self.name, &params, &Patch::Merge(&patch)),
-        )
-        .await
-        {
+        let binding = json!({
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": {"name": self.name, "uid": self.uid},
+            "target": {"apiVersion": "v1", "kind": "Node", "name": node},
+        });
+        let params = PostParams::default();
+        let bound = self
+            .api
+            .create_subresource::<_, Value>("binding", &self.name, &params, &binding);
+        match tokio::time::timeout(ANSWER_WITHIN, bound).await {
             Ok(Err(kube::Error::Api(status))) if status.is_not_found() => Err(Error::Gone),
             Ok(Err(error)) => {
                 tracing::debug!(%error, pod = self.name, "the node could not be named");

@@ -17,7 +17,8 @@ static TIME: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"20[2-9]\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z").unwrap());
 static GENERATED: LazyLock<Regex> =
     LazyLock::new(|| Regex::new("(zz-gen|other)-[a-z0-9]{5}").unwrap());
-static NUMBER: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b\d{2,}\b").unwrap());
+/// Not the end of a name: namespaces are numbered.
+static NUMBER: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(^|[^-\w])(\d{2,})\b").unwrap());
 
 /// What was asked, and what came back.
 pub(super) struct Exchange {
@@ -102,8 +103,10 @@ impl Normal {
         let text = TIME.replace_all(&text, "T");
         let text = GENERATED.replace_all(&text, "zz-gen-*");
         let text = NUMBER.replace_all(&text, |found: &Captures<'_>| {
-            let known = self.versions.get(&found[0]);
-            known.map_or_else(|| found[0].to_owned(), |number| format!("version {number}"))
+            match self.versions.get(&found[2]) {
+                Some(number) => format!("{}version {number}", &found[1]),
+                None => found[0].to_owned(),
+            }
         });
         text.into_owned()
     }

@@ -178,8 +178,11 @@ async fn a_pod_that_the_cluster_refuses_is_told(context: Context) {
                  exceeded quota: none, ";
     assert!(said(&refused).starts_with(start), "{}", said(&refused));
     assert_eq!(status_of(&refused).attempts, Some(1));
-    let reasons = events(&context, "fix").await;
-    assert!(reasons.contains(&"JobRefused".to_owned()), "{reasons:?}");
+    eventually("the event", || async {
+        let reasons = events(&context, "fix").await;
+        reasons.contains(&"JobRefused".to_owned()).then_some(())
+    })
+    .await;
     quotas
         .delete("none", &DeleteParams::default())
         .await
