@@ -1,6 +1,7 @@
 # Axon's own image: the controllers, and what checks workspaces out in the Pods of Tasks.
 # `tests/cluster/images` makes the same layout for the tests, where no engine is at hand.
 FROM rust:1.95-slim-bookworm AS build
+RUN apt-get update && apt-get install --yes --no-install-recommends make
 WORKDIR /src
 COPY . .
 # The helper is copied into Pods of any image: it must not need that image's libraries.
