@@ -31,6 +31,7 @@ use kube::Api;
 use kube::Client;
 use kube::api::ListParams;
 use tokio_util::sync::CancellationToken;
+use tower::limit::ConcurrencyLimit;
 
 use self::leader::Candidate;
 use crate::api;
@@ -47,6 +48,10 @@ pub use task::waits_for_a_person;
 /// How long work that is under way may take to end.
 const DRAIN: Duration = Duration::from_secs(10);
 
+/// Requests that may wait for the API server's answer at once, of all controllers together: each takes a
+/// connection. Of watches only the start counts.
+const MAX_IN_FLIGHT: usize = 64;
+
 /// Field manager of everything that the controllers write.
 pub const FIELD_MANAGER: &str = "axon-controller";
 
@@ -62,6 +67,7 @@ pub enum Error {
 /// Runs all controllers until `stop` is cancelled, then lets what is under way end.
 pub async fn run(client: Client, options: Options, stop: CancellationToken) -> Result<(), Error> {
     check_installed(&client, &options).await?;
+    let client = bounded(client);
     let tasks = task::run(client.clone(), &options, stop.clone());
     let spawners = spawner::run(client.clone(), &options, stop.clone());
     let records = ledger::run(client.clone(), &options, stop.clone());
@@ -73,6 +79,17 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
         () = patience(&stop) => tracing::warn!("gave up waiting for requests that are under way"),
     }
     Ok(())
+}
+
+/// The same way to the API server, for [`MAX_IN_FLIGHT`] requests at once. The Lease of the leader does not go
+/// this way: it must not wait for others.
+fn bounded(client: Client) -> Client {
+    let namespace = client.default_namespace().to_owned();
+    let send = tower::service_fn(move |request| {
+        let client = client.clone();
+        async move { client.send(request).await }
+    });
+    Client::new(ConcurrencyLimit::new(send, MAX_IN_FLIGHT), namespace)
 }
 
 /// Ends when work that was told to stop has had its time.
@@ -122,5 +139,55 @@ async fn check_installed(client: &Client, options: &Options) -> Result<(), Error
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => Err(Error::NotInstalled),
         Err(error) => Err(Error::Reach(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering;
+
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::client::Body;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn no_more_requests_are_under_way_than_are_allowed() {
+        let (waiting, answers) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
+        let (seen, given) = (Arc::clone(&waiting), Arc::clone(&answers));
+        let server = tower::service_fn(move |_: ::http::Request<Body>| {
+            let (seen, given) = (Arc::clone(&seen), Arc::clone(&given));
+            async move {
+                seen.fetch_add(1, Ordering::SeqCst);
+                given.acquire().await.unwrap().forget();
+                let nothing = ::http::Response::builder().status(404);
+                nothing.body(Body::empty())
+            }
+        });
+        let api: Api<ConfigMap> = Api::default_namespaced(bounded(Client::new(server, "default")));
+        let asked = (0..2 * MAX_IN_FLIGHT).map(|_| {
+            let api = api.clone();
+            tokio::spawn(async move { api.get("any").await.unwrap_err() })
+        });
+        let asked: Vec<_> = asked.collect();
+        let arrive = async |count| {
+            while waiting.load(Ordering::SeqCst) < count {
+                tokio::task::yield_now().await;
+            }
+            for _ in 0..1000 {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(waiting.load(Ordering::SeqCst), count);
+        };
+        arrive(MAX_IN_FLIGHT).await;
+        answers.add_permits(1);
+        arrive(MAX_IN_FLIGHT + 1).await;
+        answers.add_permits(2 * MAX_IN_FLIGHT);
+        for it in asked {
+            assert!(matches!(it.await.unwrap(), kube::Error::Api(it) if it.code == 404));
+        }
     }
 }
