@@ -113,9 +113,9 @@ pub struct Defaults {
     /// What to change in the Pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_overrides: Option<PodOverrides>,
-    /// Branch to work on.
+    /// Branch to work on; no longer than a Task takes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 1024))]
+    #[schemars(length(min = 1, max = 244))]
     pub branch: Option<String>,
     /// When a Task runs again after a run that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -27,6 +27,7 @@ use super::events::Level;
 use super::events::Notice;
 use super::github_api;
 use super::github_api::Installation;
+use super::options::Options;
 use crate::api::RepoSync;
 use crate::github;
 use crate::github::Clients;
@@ -51,8 +52,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// What tells.
 pub struct CommitStatuses {
     client: Client,
-    /// Base URL of the API in place of the one that a repository's host implies.
-    github_api: Option<String>,
+    options: Options,
     github: Clients,
     desks: Mutex<HashMap<String, Desk>>,
     stop: CancellationToken,
@@ -101,11 +101,11 @@ enum Error {
 }
 
 impl CommitStatuses {
-    /// Writes through `github_api`, or else through the API of each repository's host, until `stop`.
-    pub fn new(client: Client, github_api: Option<String>, stop: CancellationToken) -> Arc<Self> {
+    /// Writes through the API that the options name, or else that of each repository's host, until `stop`.
+    pub fn new(client: Client, options: Options, stop: CancellationToken) -> Arc<Self> {
         Arc::new(Self {
             client,
-            github_api,
+            options,
             github: Clients::default(),
             desks: Mutex::default(),
             stop,
@@ -198,7 +198,7 @@ impl CommitStatuses {
             owner: owner.to_owned(),
             name: name.to_owned(),
         };
-        let api = github_api::of(self.github_api.as_deref(), &url).map_err(Error::GitHub)?;
+        let api = self.options.github().of(&url).map_err(Error::GitHub)?;
         let token = self.token(job, &url, now).await?;
         let client = self.github.get(&api, Some(&token));
         client
@@ -238,7 +238,7 @@ impl CommitStatuses {
                     id: installation_id,
                     key: &key,
                 };
-                let token = installation.token(self.github_api.as_deref(), url, now);
+                let token = installation.token(self.options.github(), url, now);
                 token.await.map(|(token, _)| token).map_err(Error::App)
             }
         }
@@ -283,6 +283,7 @@ impl Error {
             | github::Error::Forbidden
             | github::Error::NotFound
             | github::Error::Redirected
+            | github::Error::Local(_)
             | github::Error::Status(_)
             | github::Error::Unreadable(_) => None,
         }

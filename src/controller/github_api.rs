@@ -44,6 +44,7 @@ impl Error {
                 | E::Forbidden
                 | E::NotFound
                 | E::Redirected
+                | E::Local(_)
                 | E::Unreadable(_),
             )
             | None => false,
@@ -63,22 +64,47 @@ impl Installation<'_> {
     /// A token for the repository at `url` and no other, and when it expires.
     pub(super) async fn token(
         self,
-        root: Option<&str>,
+        github: GitHubApi<'_>,
         url: &RepoUrl,
         now: Timestamp,
     ) -> Result<(Secret, Timestamp), Error> {
         let named = url.github_repo();
         let (_, name) = named.ok_or_else(|| Error::NoRepository(url.to_string()))?;
-        let app = App::new(of(root, url)?, self.app_id, self.id, self.key)?;
-        Ok(app.token(name, now).await?)
+        Ok(self.app(github, url)?.token(name, now).await?)
+    }
+
+    /// A token for all repositories that the installation was given at the host of `url`, and when it
+    /// expires.
+    pub(super) async fn wide_token(
+        self,
+        github: GitHubApi<'_>,
+        url: &RepoUrl,
+        now: Timestamp,
+    ) -> Result<(Secret, Timestamp), Error> {
+        Ok(self.app(github, url)?.wide_token(now).await?)
+    }
+
+    fn app(self, github: GitHubApi<'_>, url: &RepoUrl) -> Result<App, Error> {
+        Ok(App::new(github.of(url)?, self.app_id, self.id, self.key)?)
     }
 }
 
-/// The API at `root`, or else that of the host of `url`.
-pub(super) fn of(root: Option<&str>, url: &RepoUrl) -> Result<ApiUrl, github::Error> {
-    match root {
-        Some(root) => ApiUrl::parse(root),
-        None => Ok(ApiUrl::of_host(&host(url))),
+/// Where GitHub's API is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct GitHubApi<'a> {
+    /// Its base URL in place of the one that a repository's host implies.
+    pub(super) root: Option<&'a str>,
+    /// Whether a repository's host may be this machine.
+    pub(super) local_addresses: bool,
+}
+
+impl GitHubApi<'_> {
+    /// The API that knows the repository at `url`.
+    pub(super) fn of(self, url: &RepoUrl) -> Result<ApiUrl, github::Error> {
+        match self.root {
+            Some(root) => ApiUrl::parse(root),
+            None => Ok(ApiUrl::of_host(&host(url), self.local_addresses)),
+        }
     }
 }
 

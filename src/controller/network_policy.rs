@@ -2,13 +2,14 @@
 //! but link-local addresses (a cloud's metadata) and the API server; nobody reaches them.
 //!
 //! Best effort: a network plugin decides whether it holds, and a policy that cannot be written is
-//! told, not a reason to stop. One of this name that is not ours is its owner's wish.
+//! told by an Event of each Task that starts, not a reason to stop. One of this name that is not ours is its owner's wish.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
@@ -31,6 +32,8 @@ use kube::api::PatchParams;
 use tokio::time::Instant;
 
 use super::FIELD_MANAGER;
+use super::events::Level;
+use super::events::Notice;
 use crate::api::labels;
 
 /// Its name in every namespace.
@@ -49,15 +52,22 @@ const LINK_LOCAL_6: [&str; 2] = ["fd00:ec2::254/128", "fe80::/10"];
 pub(super) struct Policies {
     client: Client,
     known: Mutex<Known>,
-    /// One look at a time: who waits here finds it done.
-    turn: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
 struct Known {
-    checked: HashMap<String, Instant>,
+    checked: HashMap<String, Checked>,
+    /// One look at a time at a namespace: who waits here finds it done.
+    turns: HashMap<String, Arc<tokio::sync::Mutex<()>>>,
     /// Namespaces about which something was said.
     told: HashSet<String>,
+}
+
+/// A look at a namespace.
+#[derive(Clone)]
+struct Checked {
+    at: Instant,
+    wrong: Option<String>,
 }
 
 impl Policies {
@@ -65,21 +75,29 @@ impl Policies {
         Self {
             client,
             known: Mutex::default(),
-            turn: tokio::sync::Mutex::default(),
         }
     }
 
-    /// Sees to it that `namespace` has its policy, before a Pod starts there.
-    pub(super) async fn ensure(&self, namespace: &str) {
-        if self.is_fresh(namespace) {
-            return;
+    /// Sees to it that `namespace` has its policy, before a Pod starts there. Gives why it may not have it.
+    pub(super) async fn ensure(&self, namespace: &str) -> Option<Notice> {
+        if let Some(fresh) = self.fresh(namespace) {
+            return fresh.notice();
         }
-        let _turn = self.turn.lock().await;
-        if self.is_fresh(namespace) {
-            return;
+        let turn = self
+            .known()
+            .turns
+            .entry(namespace.to_owned())
+            .or_default()
+            .clone();
+        let _turn = turn.lock().await;
+        if let Some(fresh) = self.fresh(namespace) {
+            return fresh.notice();
         }
-        match tokio::time::timeout(PATIENCE, self.check(namespace)).await {
-            Ok(Ok(State::InOrder)) => drop(self.known().told.remove(namespace)),
+        let wrong = match tokio::time::timeout(PATIENCE, self.check(namespace)).await {
+            Ok(Ok(State::InOrder)) => {
+                self.known().told.remove(namespace);
+                None
+            }
             Ok(Ok(State::Foreign)) => {
                 if self.is_news(namespace) {
                     tracing::info!(
@@ -88,17 +106,26 @@ impl Policies {
                         "left a NetworkPolicy alone that is not ours"
                     );
                 }
+                None
             }
-            Ok(Err(error)) => {
-                if self.is_news(namespace) {
-                    tracing::warn!(namespace, %error, "cannot keep the NetworkPolicy of Tasks");
-                }
-            }
-            Err(_) => tracing::warn!(namespace, "no answer about the NetworkPolicy of Tasks"),
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some("the API server did not answer in time".to_owned()),
+        };
+        if let Some(error) = &wrong
+            && self.is_news(namespace)
+        {
+            tracing::warn!(namespace, %error, "cannot keep the NetworkPolicy of Tasks");
         }
+        let checked = Checked {
+            at: Instant::now(),
+            wrong,
+        };
         let mut known = self.known();
-        known.checked.retain(|_, at| at.elapsed() < CHECK_EVERY);
-        known.checked.insert(namespace.to_owned(), Instant::now());
+        known.checked.retain(|_, it| it.at.elapsed() < CHECK_EVERY);
+        known.turns.remove(namespace);
+        let notice = checked.notice();
+        known.checked.insert(namespace.to_owned(), checked);
+        notice
     }
 
     async fn check(&self, namespace: &str) -> Result<State, kube::Error> {
@@ -133,10 +160,10 @@ impl Policies {
         Ok(addresses.filter_map(|it| it.parse().ok()).collect())
     }
 
-    fn is_fresh(&self, namespace: &str) -> bool {
-        let known = self.known();
-        let at = known.checked.get(namespace);
-        at.is_some_and(|at| at.elapsed() < CHECK_EVERY)
+    /// The last look at `namespace`, if that was lately.
+    fn fresh(&self, namespace: &str) -> Option<Checked> {
+        let checked = self.known().checked.get(namespace).cloned();
+        checked.filter(|it| it.at.elapsed() < CHECK_EVERY)
     }
 
     fn is_news(&self, namespace: &str) -> bool {
@@ -150,6 +177,18 @@ impl Policies {
 
 /// The label that says that a policy is ours.
 const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "axon-controller");
+
+impl Checked {
+    /// What whoever looks at a Task of that namespace should know.
+    fn notice(&self) -> Option<Notice> {
+        let wrong = self.wrong.as_deref()?;
+        Some(Notice {
+            level: Level::Warning,
+            reason: "NetworkPolicyFailed".into(),
+            message: format!("NetworkPolicy \"{NAME}\" could not be kept: {wrong}"),
+        })
+    }
+}
 
 /// How a namespace was left.
 enum State {

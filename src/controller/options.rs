@@ -5,6 +5,7 @@ use kube::Api;
 use kube::Client;
 use kube::Resource;
 
+use super::github_api::GitHubApi;
 use super::images::Images;
 use crate::model::Namespace;
 
@@ -50,6 +51,14 @@ impl Default for Options {
 }
 
 impl Options {
+    /// Where GitHub's API is.
+    pub(super) fn github(&self) -> GitHubApi<'_> {
+        GitHubApi {
+            root: self.github_api.as_deref(),
+            local_addresses: self.local_addresses,
+        }
+    }
+
     /// Objects of one kind in the namespaces that these controllers look after.
     pub fn scope<K>(&self, client: &Client) -> Api<K>
     where

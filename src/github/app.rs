@@ -11,6 +11,7 @@ use ring::rand::SystemRandom;
 use ring::signature::RSA_PKCS1_SHA256;
 use ring::signature::RsaKeyPair;
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::json;
 
 use super::client::ApiUrl;
@@ -78,7 +79,21 @@ impl App {
         repository: &str,
         now: Timestamp,
     ) -> Result<(Secret, Timestamp), Error> {
-        let asked = self.ask(repository, now).await;
+        let scope = json!({"repositories": [repository]});
+        self.asked(Some(&scope), now).await
+    }
+
+    /// A token for all repositories that the installation was given, and when it expires.
+    pub async fn wide_token(&self, now: Timestamp) -> Result<(Secret, Timestamp), Error> {
+        self.asked(None, now).await
+    }
+
+    async fn asked(
+        &self,
+        scope: Option<&Value>,
+        now: Timestamp,
+    ) -> Result<(Secret, Timestamp), Error> {
+        let asked = self.ask(scope, now).await;
         asked.map_err(|source| Error::Refused {
             app_id: self.id.clone(),
             installation_id: self.installation,
@@ -86,11 +101,14 @@ impl App {
         })
     }
 
-    async fn ask(&self, repository: &str, now: Timestamp) -> Result<(Secret, Timestamp), ApiError> {
+    async fn ask(
+        &self,
+        scope: Option<&Value>,
+        now: Timestamp,
+    ) -> Result<(Secret, Timestamp), ApiError> {
         let client = Client::new(&self.api, Some(&self.proof(now)?))?;
         let path = format!("/app/installations/{}/access_tokens", self.installation);
-        let scope = json!({"repositories": [repository]});
-        let answer = client.post(&path, Some(&scope), now).await?;
+        let answer = client.post(&path, scope, now).await?;
         // What cannot be read may hold the token: it is not told.
         let answer: Answer = serde_json::from_slice(&answer.body)
             .map_err(|_| ApiError::Unreadable("no token in it".into()))?;
@@ -99,7 +117,7 @@ impl App {
 
     /// A JSON Web Token that proves who asks.
     fn proof(&self, now: Timestamp) -> Result<Secret, ApiError> {
-        let encode = |value: serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let encode = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let at = now.as_second();
         let seconds = |it: Duration| i64::try_from(it.as_secs()).unwrap_or(i64::MAX);
         let header = encode(json!({"alg": "RS256", "typ": "JWT"}));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -15,6 +16,9 @@ use http::header;
 use http_body_util::BodyExt as _;
 use http_body_util::Limited;
 use hyper_rustls::HttpsConnectorBuilder;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::GaiResolver;
+use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::rt::TokioExecutor;
 use jiff::Timestamp;
 use octocrab::AuthState;
@@ -24,10 +28,13 @@ use octocrab::service::middleware::auth_header::AuthHeaderLayer;
 use octocrab::service::middleware::base_uri::BaseUriLayer;
 use octocrab::service::middleware::extra_headers::ExtraHeadersLayer;
 use serde_json::Value;
+use tower::BoxError;
+use tower::Service;
 
 use super::error::Error;
 use crate::model::Digest;
 use crate::model::Secret;
+use crate::model::address;
 
 /// Who we are, as GitHub demands to be told.
 const USER_AGENT: &str = concat!("axon/", env!("CARGO_PKG_VERSION"));
@@ -44,18 +51,23 @@ const MAX_CLIENTS: usize = 64;
 
 /// Root of a GitHub API, without a slash at its end.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ApiUrl(String);
+pub struct ApiUrl {
+    root: String,
+    /// Whether it may be at an address of this machine or its link.
+    may_be_local: bool,
+}
 
 impl ApiUrl {
-    /// The API of a host, which may carry a port.
-    pub fn of_host(authority: &str) -> Self {
-        match authority {
-            "github.com" | "www.github.com" => Self("https://api.github.com".into()),
-            other => Self(format!("https://{other}/api/v3")),
-        }
+    /// The API of a host, which may carry a port, and, where that is said, be this machine.
+    pub fn of_host(authority: &str, may_be_local: bool) -> Self {
+        let root = match authority {
+            "github.com" | "www.github.com" => "https://api.github.com".into(),
+            other => format!("https://{other}/api/v3"),
+        };
+        Self { root, may_be_local }
     }
 
-    /// An API at a place of its own.
+    /// An API at a place of its own, wherever that is.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let url = text.trim_end_matches('/');
         let good = url.parse::<Uri>().is_ok_and(|uri| {
@@ -64,7 +76,10 @@ impl ApiUrl {
                 && uri.query().is_none()
         });
         if good {
-            Ok(Self(url.to_owned()))
+            Ok(Self {
+                root: url.to_owned(),
+                may_be_local: true,
+            })
         } else {
             // What stands before "@" may be a credential.
             let shown = text.rsplit('@').next().unwrap_or_default();
@@ -75,7 +90,7 @@ impl ApiUrl {
 
 impl fmt::Display for ApiUrl {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0)
+        out.write_str(&self.root)
     }
 }
 
@@ -129,17 +144,23 @@ impl Client {
     /// inside the call, follows redirects to any host and cannot change its `User-Agent`.
     pub fn new(api: &ApiUrl, token: Option<&Secret>) -> Result<Self, Error> {
         let base: Uri = api
-            .0
+            .root
             .parse()
-            .map_err(|_| Error::InvalidUrl(api.0.clone()))?;
+            .map_err(|_| Error::InvalidUrl(api.root.clone()))?;
+        let literal = base.host().and_then(address::local_literal);
+        if let Some(local) = literal.filter(|_| !api.may_be_local) {
+            return Err(Error::Local(local));
+        }
         let credential = token.map(bearer).transpose()?;
         let provider = rustls::crypto::ring::default_provider();
+        let mut tcp = HttpConnector::new_with_resolver(resolver(api.may_be_local));
+        tcp.enforce_http(false);
         let connector = HttpsConnectorBuilder::new()
             .with_provider_and_native_roots(provider)
             .map_err(|error| Error::of_transport(&error))?
             .https_or_http()
             .enable_http1()
-            .build();
+            .wrap_connector(tcp);
         let service =
             hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
         let headers = vec![
@@ -248,6 +269,25 @@ impl Client {
     }
 }
 
+/// Finds the addresses of hosts; without those of this machine and its link, unless that is allowed.
+fn resolver(
+    may_be_local: bool,
+) -> impl Service<Name, Response = std::vec::IntoIter<SocketAddr>, Error = BoxError, Future: Send>
++ Clone
++ Send {
+    tower::service_fn(move |name: Name| async move {
+        let found = GaiResolver::new().call(name).await?;
+        if may_be_local {
+            return Ok(found.collect::<Vec<_>>().into_iter());
+        }
+        match address::allowed(found) {
+            Ok(addresses) => Ok(addresses.into_iter()),
+            Err(Some(local)) => Err(local.into()),
+            Err(None) => Err(BoxError::from("its host has no address")),
+        }
+    })
+}
+
 /// Reads an answer to its end.
 async fn read<B>(headers: HeaderMap, body: B) -> Result<Answer, Error>
 where
@@ -276,10 +316,28 @@ fn bearer(token: &Secret) -> Result<HeaderValue, Error> {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn what_only_this_machine_reaches_is_not_asked() {
+        let literal = Client::new(&ApiUrl::of_host("127.0.0.1:1", false), None);
+        assert!(matches!(literal, Err(Error::Local(_))), "{literal:?}");
+        let asked = |may_be_local: bool| async move {
+            let api = ApiUrl::of_host("localhost:1", may_be_local);
+            let client = Client::new(&api, None).unwrap();
+            client.get("/x", Timestamp::UNIX_EPOCH).await.err().unwrap()
+        };
+        let refused = asked(false).await;
+        assert!(matches!(refused, Error::Local(_)), "{refused:?}");
+        let nobody_listens = asked(true).await;
+        assert!(
+            matches!(nobody_listens, Error::Unavailable(_)),
+            "{nobody_listens:?}"
+        );
+    }
+
     #[test]
     fn roots() {
         let check = |host: &str, expected: &str| {
-            assert_eq!(ApiUrl::of_host(host).to_string(), expected);
+            assert_eq!(ApiUrl::of_host(host, false).to_string(), expected);
         };
         check("github.com", "https://api.github.com");
         check(
@@ -307,7 +365,7 @@ mod tests {
     #[tokio::test]
     async fn a_token_that_no_header_can_hold_is_refused_and_not_told() {
         for bad in ["", "hunter2\nx", "hunter2 x", "hunter2ä"] {
-            let api = ApiUrl::of_host("github.com");
+            let api = ApiUrl::of_host("github.com", false);
             let error = Client::new(&api, Some(&Secret::new(bad))).unwrap_err();
             assert_eq!(error, Error::InvalidToken);
             assert!(!format!("{error:?} {error}").contains("hunter2"));

@@ -5,6 +5,8 @@ use http::StatusCode;
 use jiff::SignedDuration;
 use jiff::Timestamp;
 
+use crate::model::address::Local;
+
 /// Wait after a refusal that names no time, as GitHub asks of its clients.
 const DEFAULT_WAIT: SignedDuration = SignedDuration::from_secs(60);
 /// Longest wait that a server can impose: GitHub's window is one hour, and clocks differ.
@@ -29,6 +31,8 @@ pub enum Error {
     RateLimited { until: Timestamp },
     #[error("redirected to another host")]
     Redirected,
+    #[error("its API is not asked: {0}")]
+    Local(Local),
     #[error("unexpected answer ({0})")]
     Status(u16),
     #[error("unreadable answer: {0}")]
@@ -61,6 +65,9 @@ impl Error {
 
     /// An error of the transport, as the text of its innermost cause.
     pub(super) fn of_transport(error: &(dyn std::error::Error + 'static)) -> Self {
+        if let Some(local) = Local::behind(error) {
+            return Self::Local(local);
+        }
         let mut cause = error;
         while let Some(inner) = cause.source() {
             cause = inner;

@@ -2,6 +2,7 @@
 //!
 //! No I/O, clock, randomness or environment here.
 
+pub mod address;
 pub mod code;
 pub mod digest;
 pub mod duration;

@@ -145,8 +145,11 @@ pub enum Blocked {
     OtherSource { origin: String },
     /// It is being deleted, and something holds it: it can be made again when it has gone.
     Going,
-    /// The API server refuses it (schema, admission).
-    Refused { why: Refusal, message: String },
+    /// The API server does not take it (schema, admission); without a reason why it never will, that may pass.
+    Refused {
+        why: Option<Refusal>,
+        message: String,
+    },
 }
 
 /// Why the API server will not take an object, however often it is asked.

@@ -1,4 +1,5 @@
-//! The pipeline after load: live → diff → probe → (guard) → apply → observe.
+//! Plan, guard, apply and observe, in one place. A plan is made in three steps: `live` lists, `decide` compares,
+//! `probe` asks the API server what would come of it.
 
 use std::time::Duration;
 

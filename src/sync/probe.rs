@@ -112,11 +112,12 @@ async fn refined(
         // It moved between list and probe; applying it will tell.
         Err(Error::Moved(_) | Error::NotFound(_)) => Ok(action),
         Err(error) => match error.refusal() {
-            Some(why) => Ok(blocked(Blocked::Refused {
+            // What an admission webhook cannot say of one object holds up no other.
+            None if !matches!(error, Error::Server { .. }) => Err(error),
+            why => Ok(blocked(Blocked::Refused {
                 why,
                 message: error.to_string(),
             })),
-            None => Err(error),
         },
     }
 }

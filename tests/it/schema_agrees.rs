@@ -34,6 +34,8 @@ fn told_by_schema(problem: &Diagnostic) -> Told {
     match problem.code {
         // What a fleet's text becomes is not written anywhere.
         _ if of_values => Told::Never,
+        // What git refuses of names is more than a pattern tells.
+        Code::InvalidName if problem.message.contains("cannot be a branch") => Told::Partly,
         Code::UnknownKey
         | Code::MissingKey
         | Code::WrongType
@@ -365,6 +367,14 @@ fn compare_with(schema: &jsonschema::Validator, document: &Value) -> Result<(), 
 fn a_good_document_is_good_to_both() {
     let document = document();
     assert_eq!(problems(&document), []);
+    compare(&document).unwrap();
+}
+
+#[test]
+fn a_branch_for_all_is_no_longer_than_one_for_a_task() {
+    let mut document = document();
+    document["defaults"]["branch"] = "b".repeat(245).into();
+    assert!(!problems(&document).is_empty());
     compare(&document).unwrap();
 }
 

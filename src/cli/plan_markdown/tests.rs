@@ -167,7 +167,7 @@ proptest! {
             (Kind::Task, "b", update(Claim::Own, vec![
                 change(&text, value(&text), value("x"), Some(&text)),
             ])),
-            (Kind::Task, "c", blocked(Blocked::Refused { why: crate::model::plan::Refusal::Invalid, message: text.clone() })),
+            (Kind::Task, "c", blocked(Blocked::Refused { why: Some(crate::model::plan::Refusal::Invalid), message: text.clone() })),
             (Kind::Task, "d", blocked(Blocked::OtherSync { sync: text, is_elsewhere: false })),
         ];
         let rendered = render(&plan(steps), &[], true);

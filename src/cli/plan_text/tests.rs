@@ -192,7 +192,7 @@ fn what_cannot_be_applied_says_why() {
             blocked(
                 "refused",
                 Blocked::Refused {
-                    why: Refusal::Invalid,
+                    why: Some(Refusal::Invalid),
                     message,
                 },
             ),
@@ -244,7 +244,7 @@ proptest! {
                 change(&text, value(&text), value("x\ny"), Some(&text)),
                 change("p", value(&text), value("x"), None),
             ])),
-            (Kind::Task, "b", Action::Blocked { reason: Blocked::Refused { why: Refusal::Invalid, message: text.clone() } }),
+            (Kind::Task, "b", Action::Blocked { reason: Blocked::Refused { why: Some(Refusal::Invalid), message: text.clone() } }),
             (Kind::Task, "c", Action::Blocked { reason: Blocked::OtherSync { sync: text, is_elsewhere: false } }),
         ];
         let rendered = render(&plan(steps));

@@ -88,7 +88,7 @@ pub(super) async fn run(client: Client, options: &Options, stop: CancellationTok
         memories: Memories::default(),
         conflicts: Conflicts::default(),
         rivals: Rivals::new(store.clone()),
-        commit_statuses: CommitStatuses::new(client, options.github_api.clone(), stop.clone()),
+        commit_statuses: CommitStatuses::new(client, options.clone(), stop.clone()),
         wake,
         stop: stop.clone(),
     });

@@ -89,7 +89,7 @@ async fn usable(
                 key: &key,
             };
             let url = &reader.settings.url;
-            let token = installation.token(reader.github_api, url, reader.now);
+            let token = installation.token(reader.github, url, reader.now);
             let (token, expiry) = token.await.map_err(|error| refused(&error))?;
             let until = expiry.checked_sub(MARGIN).unwrap_or(expiry);
             (Credentials::Token(token), Some(until))

@@ -142,7 +142,7 @@ fn in_the_way(plan: &Plan) -> Option<Trouble> {
         };
         let of = match reason {
             Blocked::Refused { why, message: _ } => {
-                why_refused.push(Some(*why));
+                why_refused.push(*why);
                 0
             }
             Blocked::Foreign | Blocked::OtherSync { .. } | Blocked::OtherSource { .. } => 1,
@@ -255,12 +255,15 @@ mod tests {
             "\"axon apply --take-over-sync web --adopt\" once, in a clone",
         );
         check(
-            vec![other(), refused(Refusal::Invalid)],
+            vec![other(), refused(Some(Refusal::Invalid))],
             Reason::InvalidConfig,
             "Workspace/w1: the API server refuses it: no",
         );
         check(
-            vec![refused(Refusal::Invalid), refused(Refusal::Forbidden)],
+            vec![
+                refused(Some(Refusal::Invalid)),
+                refused(Some(Refusal::Forbidden)),
+            ],
             Reason::ApplyFailed,
             "Workspace/w1: the API server refuses it: no",
         );

@@ -16,6 +16,7 @@ use super::reason::Trouble;
 use super::settings::Settings;
 use crate::api::repo_sync::RepoSyncSpec;
 use crate::api::repo_sync::Verify;
+use crate::controller::github_api::GitHubApi;
 use crate::controller::repositories::Repositories;
 use crate::controller::repositories::Shared;
 use crate::repo;
@@ -33,8 +34,7 @@ pub(super) struct Reader<'a> {
     pub(super) repositories: &'a Repositories,
     pub(super) spec: &'a RepoSyncSpec,
     pub(super) settings: &'a Settings,
-    /// Base URL of the GitHub API in place of the one that the repository's host implies.
-    pub(super) github_api: Option<&'a str>,
+    pub(super) github: GitHubApi<'a>,
     /// Whether repositories may be on this machine or its link.
     pub(super) local_addresses: bool,
     pub(super) now: Timestamp,

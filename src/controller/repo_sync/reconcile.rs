@@ -37,6 +37,7 @@ use super::read::Reader;
 use super::reason::Reason;
 use super::reason::Trouble;
 use super::record;
+use super::retry;
 use super::rivals;
 use super::rivals::Rivals;
 use super::settings::Settings;
@@ -228,7 +229,7 @@ async fn poll(
         repositories: &context.repositories,
         spec: &sync.spec,
         settings,
-        github_api: context.options.github_api.as_deref(),
+        github: context.options.github(),
         local_addresses: context.options.local_addresses,
         now,
     };
@@ -313,15 +314,17 @@ async fn goes(context: &Context, sync: &RepoSync) -> Result<Action, Error> {
     };
     match &removal {
         Removal::Done(_) => {}
-        Removal::GivenUp(why) => gives_up(context, sync, why).await,
+        Removal::GivenUp(why) => {
+            let message = format!("the objects of the sync are left as they are: {why}");
+            warn(context, sync, "DeletionGivenUp", message).await;
+        }
         Removal::Again(why) => {
-            let name = sync.name_any();
-            tracing::warn!(
-                name,
-                why,
-                "cannot delete the objects of a RepoSync that goes"
-            );
-            return Ok(Action::requeue(WRITE_RETRY));
+            let message = format!("the objects of the sync cannot be deleted yet: {why}");
+            warn(context, sync, "DeletionFailed", message).await;
+            let asked = sync.metadata.deletion_timestamp.as_ref();
+            let tried = asked.map(|it| clock::now().duration_since(it.0));
+            let tried = tried.and_then(|it| Duration::try_from(it).ok());
+            return Ok(Action::requeue(retry::as_long(tried.unwrap_or_default())));
         }
     }
     let namespace = sync.namespace().unwrap_or_default();
@@ -350,14 +353,16 @@ async fn remove(context: &Context, sync: &RepoSync) -> Removal {
     }
 }
 
-async fn gives_up(context: &Context, sync: &RepoSync, why: &str) {
+/// Tells once what is wrong with the deletion of a RepoSync.
+async fn warn(context: &Context, sync: &RepoSync, reason: &str, message: String) {
+    let occasion = message.clone();
     let notice = Notice {
         level: Level::Warning,
-        reason: "DeletionGivenUp".into(),
-        message: format!("the objects of the sync are left as they are: {why}"),
+        reason: reason.into(),
+        message,
     };
     let object = sync.object_ref(&());
-    events::publish(&context.client, &object, &notice, "", clock::now()).await;
+    events::publish(&context.client, &object, &notice, &occasion, clock::now()).await;
 }
 
 fn asked(context: &Context, name: &Name, sync: &RepoSync) -> Asked {

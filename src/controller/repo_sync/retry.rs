@@ -35,6 +35,12 @@ pub(super) fn recheck(interval: Duration) -> Duration {
     interval.max(RECHECK)
 }
 
+/// The pause for something that has been tried for so long: as long again, within bounds.
+pub(super) fn as_long(tried: Duration) -> Duration {
+    let (first, longest) = BACKOFF;
+    tried.clamp(first, longest)
+}
+
 /// How long drift is left alone, given how often it was corrected of late.
 pub(super) fn quiet(corrections: u32) -> Duration {
     match corrections.checked_sub(FREE_CORRECTIONS) {

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
@@ -64,7 +65,7 @@ struct Held {
     home: Option<Digest>,
     /// Of all that a plan may depend on.
     relevant: Digest,
-    json: Box<[u8]>,
+    json: Arc<[u8]>,
 }
 
 impl View {
@@ -123,22 +124,29 @@ impl View {
         sync: &SyncId,
         declares: impl Fn(&Key) -> bool,
     ) -> sync::View {
-        let shelves = self.lock();
-        let held = |shelf: Shelf| shelves[index(shelf)].held.get(namespace);
         let mut objects = Vec::new();
-        for kind in Kind::ALL {
-            for (name, it) in held(Shelf::Declared(kind)).into_iter().flatten() {
-                let is_foreign = it.sync.as_deref().is_some_and(|id| id != sync.as_str());
-                if is_foreign && !key(kind, name).is_some_and(|key| declares(&key)) {
-                    continue;
+        let mut records = Vec::new();
+        {
+            let shelves = self.lock();
+            let held = |shelf: Shelf| shelves[index(shelf)].held.get(namespace);
+            for kind in Kind::ALL {
+                for (name, it) in held(Shelf::Declared(kind)).into_iter().flatten() {
+                    let is_foreign = it.sync.as_deref().is_some_and(|id| id != sync.as_str());
+                    if !is_foreign || key(kind, name).is_some_and(|key| declares(&key)) {
+                        objects.push((kind, Arc::clone(&it.json)));
+                    }
                 }
-                objects.push((kind, it.object()));
             }
+            let all = held(Shelf::Records).into_iter().flatten();
+            let ours = all.filter(|(_, it)| it.sync.as_deref() == Some(sync.as_str()));
+            records.extend(ours.map(|(_, it)| Arc::clone(&it.json)));
         }
-        let records = held(Shelf::Records).into_iter().flatten();
-        let records = records.filter(|(_, it)| it.sync.as_deref() == Some(sync.as_str()));
-        let records = records.map(|(_, it)| it.object()).collect();
-        sync::View { objects, records }
+        // The watches and all other RepoSyncs do not wait for this.
+        let objects = objects.iter().map(|(kind, json)| (*kind, object(json)));
+        sync::View {
+            objects: objects.collect(),
+            records: records.iter().map(|json| object(json)).collect(),
+        }
     }
 
     /// Objects of a namespace that carry the id `sync`, and were declared by another file than `home`
@@ -183,7 +191,7 @@ impl Stock {
             sync,
             home,
             relevant: slim::relevant(&slim),
-            json: slim.to_string().into_bytes().into_boxed_slice(),
+            json: slim.to_string().into_bytes().into(),
         };
         let after = held.sync.clone();
         let relevant = held.relevant;
@@ -211,10 +219,8 @@ impl Stock {
     }
 }
 
-impl Held {
-    fn object(&self) -> Object {
-        Object::new(serde_json::from_slice(&self.json).expect("it was written by serde_json"))
-    }
+fn object(json: &[u8]) -> Object {
+    Object::new(serde_json::from_slice(json).expect("it was written by serde_json"))
 }
 
 /// A record is news to nobody by itself: it is made and finished beside its Task.

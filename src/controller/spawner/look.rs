@@ -190,11 +190,11 @@ async fn source(context: &Context, object: &TaskSpawner, now: Timestamp) -> Resu
     let (owner, name) = url
         .github_repo()
         .ok_or_else(|| Trouble::NotGitHub(url.to_string()))?;
-    let root = context.options.github_api.as_deref();
-    let token = workspace::api_token(&context.client, root, &workspace, &url, now).await?;
+    let github = context.options.github();
+    let token = workspace::api_token(&context.client, github, &workspace, &url, now).await?;
     let host = github_api::host(&url);
     let repo = format!("{owner}/{name}");
-    let api = github_api::of(root, &url);
+    let api = github.of(&url);
     match api.and_then(|api| context.github.get(&api, token.as_ref())) {
         Ok(client) => Ok(Source {
             github: GitHub::new(client, &host, owner, name),

@@ -96,6 +96,15 @@ fn next(
         .total_tasks_created
         .unwrap_or_default()
         .saturating_add(count(report.created));
+    if before.observed_generation > generation {
+        // Another controller spoke of a newer spec meanwhile; what was done counts all the same.
+        let after = TaskSpawnerStatus {
+            total_tasks_created: Some(created),
+            last_schedule_time: later(before.last_schedule_time.clone(), report.handled),
+            ..before.clone()
+        };
+        return (after != *before).then_some(after);
+    }
     let mut after = TaskSpawnerStatus {
         phase: Some(phase(before.phase, gravest)),
         deployment_name: Some(deployment.to_owned()),
@@ -223,6 +232,28 @@ mod tests {
             ..Report::default()
         };
         (second, report)
+    }
+
+    #[test]
+    fn a_word_about_an_older_spec_only_counts_what_was_done() {
+        let before = TaskSpawnerStatus {
+            observed_generation: Some(2),
+            total_tasks_created: Some(3),
+            total_discovered: Some(7),
+            ..TaskSpawnerStatus::default()
+        };
+        let late = |report: &Report| next(&before, report, Some(1), "axon-controller", at(0));
+        let after = late(&Report {
+            created: 2,
+            discovered: Some(1),
+            ..Report::default()
+        });
+        let expected = TaskSpawnerStatus {
+            total_tasks_created: Some(5),
+            ..before.clone()
+        };
+        assert_eq!(after, Some(expected));
+        assert_eq!(late(&poll(0).1), None);
     }
 
     #[test]

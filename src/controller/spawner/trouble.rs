@@ -246,9 +246,11 @@ fn github_reason(error: &github::Error) -> Reason {
         Error::NotFound => Reason::GitHubNotFound,
         Error::RateLimited { .. } => Reason::GitHubLimited,
         Error::Unavailable(_) => Reason::GitHubUnavailable,
-        Error::InvalidUrl(_) | Error::Redirected | Error::Status(_) | Error::Unreadable(_) => {
-            Reason::GitHubUnexpected
-        }
+        Error::InvalidUrl(_)
+        | Error::Redirected
+        | Error::Local(_)
+        | Error::Status(_)
+        | Error::Unreadable(_) => Reason::GitHubUnexpected,
     }
 }
 
@@ -282,6 +284,7 @@ fn hint(error: &github::Error) -> &'static str {
         Error::InvalidUrl(_)
         | Error::RateLimited { .. }
         | Error::Redirected
+        | Error::Local(_)
         | Error::Status(_)
         | Error::Unreadable(_)
         | Error::Unavailable(_) => "",

@@ -13,12 +13,10 @@ use kube::api::Preconditions;
 use serde_json::json;
 
 use super::branch;
+use super::stop::AT_ONCE;
 use super::stop::Stop;
 use crate::api::Task;
 use crate::controller::FIELD_MANAGER;
-
-/// Deadline of a Pod that is to end now; the least that the API server takes.
-const AT_ONCE: i64 = 1;
 
 /// Stops what `stop` names. What is gone has stopped.
 pub(super) async fn stop(client: &Client, namespace: &str, stop: &Stop) -> Result<(), kube::Error> {

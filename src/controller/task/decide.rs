@@ -5,7 +5,6 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
@@ -14,24 +13,27 @@ use super::branch::Turn;
 use super::dependencies;
 use super::dependencies::Unmet;
 use super::needs;
-use super::needs::Checkout;
 use super::needs::Needs;
 use super::news::Ending;
 use super::news::JobId;
 use super::news::News;
 use super::news::What;
 use super::outcome;
+use super::outcome::Circumstances;
 use super::outcome::Told;
 use super::ownership;
 use super::ownership::Ownership;
 use super::reason::End;
 use super::reason::Waiting;
 use super::retry;
+use super::sight::Sight;
 use super::stage::Before;
 use super::stage::Stage;
 use super::stage::job_name;
 use super::stage::stage;
 use super::status;
+use super::step::Start;
+use super::step::Step;
 use super::stop;
 use super::stop::Stop;
 use crate::api::Task;
@@ -48,68 +50,6 @@ const RECHECK_MAX: Duration = Duration::from_mins(1);
 /// Problems that a message names at most.
 const MAX_PROBLEMS: usize = 10;
 
-/// What was seen of a Task's surroundings.
-#[derive(Clone, Debug)]
-pub(super) enum Sight<'a> {
-    /// Nothing was looked at: nothing matters for now.
-    Unneeded,
-    /// It has finished. `left` is a Job of it that was never released; `needed` says that another
-    /// Task depends on this one.
-    Finished { left: Option<&'a Job>, needed: bool },
-    /// The next attempt has no Job. `holder` has the name that its Job is to have.
-    Before {
-        needs: &'a Needs,
-        holder: Option<&'a Job>,
-    },
-    /// The Job of the next attempt was made, and that is not known yet.
-    Made { job: &'a Job },
-    /// An attempt has begun.
-    Begun {
-        job: Option<&'a Job>,
-        pod: Option<&'a Pod>,
-        /// Why the Job has no Pod, as its Job controller said.
-        refusal: Option<&'a str>,
-    },
-}
-
-/// What is to be done next.
-#[derive(Clone, Debug)]
-pub(super) enum Step {
-    /// Nothing, until something changes.
-    Rest,
-    /// Nothing, until then.
-    Return(Duration),
-    /// The time to live has passed.
-    Delete,
-    /// Write what is known; look again after a while, if nothing is watched that would tell.
-    Report { news: News, again: Option<Duration> },
-    /// Take the branch if need be, claim the run and the Job's name, as far as they are not claimed,
-    /// and create the Job.
-    Start {
-        start: Start,
-        branch: Option<Box<Lease>>,
-    },
-    /// Write that the Job was made, then release it.
-    Adopt { attempt: i32, job: JobId },
-    /// Let the Job make its Pod.
-    Release { job: JobId },
-    /// End what runs, or keep it from running.
-    Stop(Stop),
-}
-
-/// What a Job is built from, besides the Task.
-#[derive(Clone, Debug)]
-pub(super) struct Start {
-    pub(super) image: String,
-    pub(super) checkout: Option<Checkout>,
-    /// The prompt as the agent gets it.
-    pub(super) prompt: String,
-    /// What the Tasks before this one left, as JSON; at most 64 KiB.
-    pub(super) dependencies: Option<String>,
-    /// Which run of the Task this is: 1, 2, and so on.
-    pub(super) attempt: i32,
-}
-
 /// What is to be done next for `task`.
 pub(super) fn decide(task: &Task, sight: &Sight, options: &Options, now: Timestamp) -> Step {
     match stage(task) {
@@ -117,7 +57,13 @@ pub(super) fn decide(task: &Task, sight: &Sight, options: &Options, now: Timesta
         Stage::Finished => finished(task, sight, now),
         Stage::Before(at) => not_begun(task, at, sight, options, now),
         Stage::Begun(_) => match sight {
-            Sight::Begun { job, pod, refusal } => begun(task, *job, *pod, *refusal, now),
+            Sight::Begun { job, pod, refusal } => begun(
+                task,
+                job.as_deref(),
+                pod.as_deref(),
+                refusal.as_deref(),
+                now,
+            ),
             // Not looked at, and yet not at its end: look again.
             Sight::Unneeded
             | Sight::Finished { .. }
@@ -142,7 +88,13 @@ fn finished(task: &Task, sight: &Sight, now: Timestamp) -> Step {
 /// The next step of a Task whose next attempt has not begun, as far as it knows.
 fn not_begun(task: &Task, at: Before, sight: &Sight, options: &Options, now: Timestamp) -> Step {
     match sight {
-        Sight::Begun { job, pod, refusal } => begun(task, *job, *pod, *refusal, now),
+        Sight::Begun { job, pod, refusal } => begun(
+            task,
+            job.as_deref(),
+            pod.as_deref(),
+            refusal.as_deref(),
+            now,
+        ),
         Sight::Made { job } if task.spec.cancelled => drop_job(job),
         Sight::Made { job } => Step::Adopt {
             attempt: at.attempt,
@@ -155,7 +107,7 @@ fn not_begun(task: &Task, at: Before, sight: &Sight, options: &Options, now: Tim
             let early = at.due.filter(|it| *it > now);
             Step::Return(early.map_or(RECHECK_MIN, |it| until(it, now)))
         }
-        Sight::Before { needs, holder } => before(task, at, needs, *holder, options, now),
+        Sight::Before { needs, holder } => before(task, at, needs, holder.as_deref(), options, now),
     }
 }
 
@@ -296,8 +248,11 @@ fn begun(
 
 fn of_pod(task: &Task, job: Option<&Job>, pod: &Pod, now: Timestamp) -> Step {
     let agent = task.spec.agent.as_str();
-    let known_end = task.status.as_ref().is_some_and(status::is_outlived);
-    match outcome::of_pod(pod, agent, known_end, now) {
+    let known = Circumstances {
+        ended: task.status.as_ref().is_some_and(status::is_outlived),
+        stopped: stop::was_told(task, pod),
+    };
+    match outcome::of_pod(pod, agent, known, now) {
         Told::Settling(until_then) => match stop::with_pod(task, job, pod) {
             Some(stop) => Step::Stop(stop),
             None => Step::Return(until(until_then, now)),

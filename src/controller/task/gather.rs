@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::Client;
 use kube::ResourceExt;
@@ -16,14 +15,13 @@ use kube::core::DeserializeGuard;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::reflector::Store;
 
-use super::decide;
 use super::index::Index;
-use super::needs::Needs;
 use super::outcome;
 use super::ownership;
 use super::ownership::Ownership;
 use super::pods::Pods;
 use super::refusals::Refusals;
+use super::sight::Sight;
 use super::stage;
 use super::stage::Before;
 use super::stage::Stage;
@@ -38,51 +36,6 @@ pub(super) struct Caches {
     pub(super) index: Arc<Index>,
 }
 
-/// What was found around a Task.
-#[derive(Debug)]
-pub(super) enum Found {
-    Unneeded,
-    Finished {
-        left: Option<Arc<Job>>,
-        needed: bool,
-    },
-    Before {
-        needs: Box<Needs>,
-        holder: Option<Arc<Job>>,
-    },
-    Made {
-        job: Arc<Job>,
-    },
-    Begun {
-        job: Option<Arc<Job>>,
-        pod: Option<Arc<Pod>>,
-        /// Why the Job has no Pod, as its Job controller said.
-        refusal: Option<String>,
-    },
-}
-
-impl Found {
-    pub(super) fn sight(&self) -> decide::Sight<'_> {
-        match self {
-            Self::Unneeded => decide::Sight::Unneeded,
-            Self::Finished { left, needed } => decide::Sight::Finished {
-                left: left.as_deref(),
-                needed: *needed,
-            },
-            Self::Before { needs, holder } => decide::Sight::Before {
-                needs,
-                holder: holder.as_deref(),
-            },
-            Self::Made { job } => decide::Sight::Made { job },
-            Self::Begun { job, pod, refusal } => decide::Sight::Begun {
-                job: job.as_deref(),
-                pod: pod.as_deref(),
-                refusal: refusal.as_deref(),
-            },
-        }
-    }
-}
-
 /// Looks at all that the next decision about `task` needs.
 pub(super) async fn gather(
     client: &Client,
@@ -90,10 +43,10 @@ pub(super) async fn gather(
     refusals: &Refusals,
     task: &Task,
     now: Timestamp,
-) -> Result<Found, kube::Error> {
+) -> Result<Sight, kube::Error> {
     match stage::stage(task) {
-        Stage::Deleting => Ok(Found::Unneeded),
-        Stage::Finished => Ok(Found::Finished {
+        Stage::Deleting => Ok(Sight::Unneeded),
+        Stage::Finished => Ok(Sight::Finished {
             left: cached(&caches.jobs, task, &stage::job_name(task))
                 .filter(|it| is_ours(it, task) && ownership::is_held_back(it)),
             needed: caches.index.is_needed(task),
@@ -109,7 +62,7 @@ async fn before(
     task: &Task,
     at: Before,
     now: Timestamp,
-) -> Result<Found, kube::Error> {
+) -> Result<Sight, kube::Error> {
     let name = stage::job_name(task);
     let holder = match cached(&caches.jobs, task, &name) {
         // The cache knows Jobs with our label; a foreign one of the name shows only there.
@@ -117,13 +70,13 @@ async fn before(
         found => found,
     };
     if let Some(job) = holder.clone().filter(|it| is_ours(it, task)) {
-        return Ok(Found::Made { job });
+        return Ok(Sight::Made { job });
     }
     if at.claimed
         && let Some(pod) = caches.pods.of(client, task, None).await?
     {
         // A Job was made, has run, and is gone: another would run the Task again.
-        return Ok(Found::Begun {
+        return Ok(Sight::Begun {
             job: None,
             pod: Some(pod),
             refusal: None,
@@ -131,9 +84,9 @@ async fn before(
     }
     let is_early = at.due.is_some_and(|it| it > now);
     if is_early || task.spec.cancelled {
-        return Ok(Found::Unneeded);
+        return Ok(Sight::Unneeded);
     }
-    Ok(Found::Before {
+    Ok(Sight::Before {
         needs: Box::new(needs::needs(client, caches, task).await?),
         holder,
     })
@@ -145,7 +98,7 @@ async fn begun(
     refusals: &Refusals,
     task: &Task,
     now: Timestamp,
-) -> Result<Found, kube::Error> {
+) -> Result<Sight, kube::Error> {
     let name = stage::job_name(task);
     let job = match cached(&caches.jobs, task, &name) {
         // One that the cache shows as held back may have been released since.
@@ -153,6 +106,10 @@ async fn begun(
         Some(_) | None => jobs(client, task).get_opt(&name).await?.map(Arc::new),
     };
     let job = job.filter(|it| is_ours(it, task));
+    if job.is_none() && !is_there(client, task).await? {
+        // Its Job went with it: that is no end of a run.
+        return Ok(Sight::Unneeded);
+    }
     let pod = caches.pods.of(client, task, job.as_deref()).await?;
     let podless = job
         .as_ref()
@@ -164,7 +121,16 @@ async fn begun(
         }
         None => None,
     };
-    Ok(Found::Begun { job, pod, refusal })
+    Ok(Sight::Begun { job, pod, refusal })
+}
+
+/// Whether the API server still has this very Task, and nobody has deleted it.
+async fn is_there(client: &Client, task: &Task) -> Result<bool, kube::Error> {
+    let found = tasks(client, task)
+        .get_metadata_opt(&task.name_any())
+        .await?;
+    let same = found.filter(|it| it.metadata.uid == task.metadata.uid);
+    Ok(same.is_some_and(|it| it.metadata.deletion_timestamp.is_none()))
 }
 
 fn is_ours(job: &Job, task: &Task) -> bool {

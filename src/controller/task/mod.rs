@@ -25,9 +25,11 @@ mod reconcile;
 mod record;
 mod refusals;
 mod retry;
+mod sight;
 mod stage;
 mod start;
 mod status;
+mod step;
 mod stop;
 mod watch;
 

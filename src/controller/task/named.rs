@@ -19,18 +19,12 @@ pub(super) enum Kind {
 /// Objects by kind and name, with the keys that they must have.
 pub(super) type Named = BTreeMap<(Kind, String), BTreeSet<String>>;
 
-/// An object that was asked for.
-#[derive(Clone, Debug)]
-pub(super) struct FoundNamed {
-    pub(super) kind: Kind,
-    pub(super) name: String,
-    /// Those that it must have.
-    pub(super) keys: BTreeSet<String>,
-    pub(super) state: SecretState,
-}
+/// What was found of them.
+pub(super) type Found = BTreeMap<(Kind, String), SecretState>;
 
-/// What must be there for a Pod to start. What is optional need not be.
-pub(super) fn of(overrides: &PodOverrides) -> Named {
+/// What must be there for a Pod to start, whose variables of the names `ignored` are not set. What is
+/// optional need not be.
+pub(super) fn of(overrides: &PodOverrides, ignored: &[String]) -> Named {
     let mut named = Named::new();
     let mut add = |kind: Kind, name: &str, optional: Option<bool>, keys: Vec<&str>| {
         if optional != Some(true) {
@@ -38,7 +32,11 @@ pub(super) fn of(overrides: &PodOverrides) -> Named {
             all.extend(keys.into_iter().map(str::to_owned));
         }
     };
-    for source in overrides.env.iter().filter_map(|it| it.value_from.as_ref()) {
+    let set = overrides
+        .env
+        .iter()
+        .filter(|it| !ignored.contains(&it.name));
+    for source in set.filter_map(|it| it.value_from.as_ref()) {
         if let Some(it) = &source.secret_key_ref {
             add(Kind::Secret, &it.name, it.optional, vec![&it.key]);
         }
@@ -62,43 +60,53 @@ pub(super) fn of(overrides: &PodOverrides) -> Named {
     named
 }
 
-impl FoundNamed {
-    /// Whether it is there, with all of its keys.
-    pub(super) fn check(&self, namespace: &str) -> Result<(), (Waiting, String)> {
-        let Self {
-            kind,
-            name,
-            keys,
-            state,
-        } = self;
-        let (word, missing, lacking) = match kind {
-            Kind::Secret => ("Secret", Waiting::SecretNotFound, Waiting::SecretKeyMissing),
-            Kind::ConfigMap => (
-                "ConfigMap",
-                Waiting::ConfigMapNotFound,
-                Waiting::ConfigMapKeyMissing,
-            ),
-        };
-        match state {
-            SecretState::Missing => {
-                let message = format!(
-                    "{word} \"{name}\" of podOverrides is not in namespace \"{namespace}\""
-                );
-                Err((missing, message))
-            }
-            // The node reads it, not the controller.
-            SecretState::Forbidden => Ok(()),
-            SecretState::Keys(there) => match keys.difference(there).next() {
-                None => Ok(()),
-                Some(key) => {
-                    let there: Vec<String> = there.iter().cloned().collect();
-                    let hint = needs::listed("its keys", &there);
-                    let message =
-                        format!("{word} \"{name}\" of podOverrides has no key \"{key}\"; {hint}");
-                    Err((lacking, message))
-                }
-            },
+/// Whether all that is `wanted` was `found`.
+pub(super) fn check(
+    wanted: &Named,
+    found: &Found,
+    namespace: &str,
+) -> Result<(), (Waiting, String)> {
+    for (object, keys) in wanted {
+        if let Some(state) = found.get(object) {
+            check_one(object, keys, state, namespace)?;
         }
+    }
+    Ok(())
+}
+
+/// Whether an object is there, with all of the keys that it must have.
+fn check_one(
+    (kind, name): &(Kind, String),
+    keys: &BTreeSet<String>,
+    state: &SecretState,
+    namespace: &str,
+) -> Result<(), (Waiting, String)> {
+    let (word, missing, lacking) = match kind {
+        Kind::Secret => ("Secret", Waiting::SecretNotFound, Waiting::SecretKeyMissing),
+        Kind::ConfigMap => (
+            "ConfigMap",
+            Waiting::ConfigMapNotFound,
+            Waiting::ConfigMapKeyMissing,
+        ),
+    };
+    match state {
+        SecretState::Missing => {
+            let message =
+                format!("{word} \"{name}\" of podOverrides is not in namespace \"{namespace}\"");
+            Err((missing, message))
+        }
+        // The node reads it, not the controller.
+        SecretState::Forbidden => Ok(()),
+        SecretState::Keys(there) => match keys.difference(there).next() {
+            None => Ok(()),
+            Some(key) => {
+                let there: Vec<String> = there.iter().cloned().collect();
+                let hint = needs::listed("its keys", &there);
+                let message =
+                    format!("{word} \"{name}\" of podOverrides has no key \"{key}\"; {hint}");
+                Err((lacking, message))
+            }
+        },
     }
 }
 
@@ -111,10 +119,13 @@ mod tests {
 
     fn check(overrides: &Value, expected: &[&str]) {
         let overrides = serde_json::from_value(overrides.clone()).unwrap();
-        let named = of(&overrides).into_iter().map(|((kind, name), keys)| {
-            let keys: Vec<String> = keys.into_iter().collect();
-            format!("{kind:?} {name} [{}]", keys.join(" "))
-        });
+        let ignored = ["IGNORED".to_owned()];
+        let named = of(&overrides, &ignored)
+            .into_iter()
+            .map(|((kind, name), keys)| {
+                let keys: Vec<String> = keys.into_iter().collect();
+                format!("{kind:?} {name} [{}]", keys.join(" "))
+            });
         assert_eq!(named.collect::<Vec<_>>(), expected);
     }
 
@@ -129,6 +140,7 @@ mod tests {
                     from("secretKeyRef", "s", "two", false),
                     from("secretKeyRef", "not", "x", true),
                     from("configMapKeyRef", "c", "x", false),
+                    from("secretKeyRef", "not", "IGNORED", false),
                 ],
                 "volumes": [
                     {"name": "a", "emptyDir": {}},
@@ -150,15 +162,9 @@ mod tests {
     #[test]
     fn what_is_said() {
         let says = |kind: Kind, state: SecretState, expected: &str| {
-            let keys = BTreeSet::from(["a".to_owned()]);
-            let name = "x".to_owned();
-            let found = FoundNamed {
-                kind,
-                name,
-                keys,
-                state,
-            };
-            let said = found.check("team").err();
+            let object = (kind, "x".to_owned());
+            let wanted = Named::from([(object.clone(), BTreeSet::from(["a".to_owned()]))]);
+            let said = super::check(&wanted, &Found::from([(object, state)]), "team").err();
             let said = said.map(|(reason, message)| format!("{} {message}", reason.as_str()));
             assert_eq!(said.unwrap_or_default(), expected);
         };

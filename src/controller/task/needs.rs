@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::branch;
+use super::build;
 use super::dependencies;
-use super::named::FoundNamed;
+use super::named;
 use super::reason::Waiting;
 use crate::api::Task;
 use crate::api::Workspace;
@@ -33,7 +34,7 @@ pub(super) struct Needs {
     pub(super) workspace: FoundWorkspace,
     pub(super) secrets: Vec<FoundSecret>,
     /// What `podOverrides` names.
-    pub(super) named: Vec<FoundNamed>,
+    pub(super) named: named::Found,
     /// The branch, if it asks for one that is shared.
     pub(super) branch: Option<branch::Found>,
 }
@@ -98,6 +99,8 @@ pub(super) struct GitSecret {
     pub(super) secret: String,
     /// Which of its keys do.
     pub(super) kind: GitKeys,
+    /// Whether it has a token, for git or only for an API.
+    pub(super) token: bool,
 }
 
 /// The environment variable, and the Secret's key of the same name, that an agent signs in with.
@@ -152,7 +155,12 @@ fn git_secret(workspace: &Workspace, secrets: &[FoundSecret]) -> Option<GitSecre
     let wanted = secrets.iter().map(|it| &it.wanted);
     let wanted: Vec<(&str, &str)> = wanted.map(|it| (it.secret.as_str(), it.key)).collect();
     let (secret, kind) = workspace::git_secret(workspace, &wanted)?;
-    Some(GitSecret { secret, kind })
+    let token = wanted.contains(&(secret.as_str(), GITHUB_TOKEN));
+    Some(GitSecret {
+        secret,
+        kind,
+        token,
+    })
 }
 
 /// The checkout that the Task asks for, or what it has to wait for.
@@ -183,8 +191,9 @@ pub(super) fn check(
     for secret in &needs.secrets {
         secret.check(namespace)?;
     }
-    for named in &needs.named {
-        named.check(namespace)?;
+    if let Some(overrides) = &task.spec.pod_overrides {
+        let wanted = named::of(overrides, &build::ignored(task, checkout.as_ref()));
+        named::check(&wanted, &needs.named, namespace)?;
     }
     Ok(checkout)
 }

@@ -6,11 +6,15 @@ use crate::api::task::TaskStatus;
 use crate::controller::events::Level;
 use crate::controller::events::Notice;
 
-/// One event for each condition that has changed.
+/// One event for each condition that has changed; none on the way to its Pod, which is short.
 pub(super) fn of(before: &TaskStatus, after: &TaskStatus) -> Vec<Notice> {
     let changed = after.conditions.iter().filter(|new| {
         let old = status::condition(before, &new.type_);
-        old.is_none_or(|old| (&old.status, &old.reason) != (&new.status, &new.reason))
+        let is_passing = [Waiting::Starting, Waiting::PodPending]
+            .map(Waiting::as_str)
+            .contains(&new.reason.as_str());
+        !is_passing
+            && old.is_none_or(|old| (&old.status, &old.reason) != (&new.status, &new.reason))
     });
     changed
         .map(|it| {
@@ -75,7 +79,7 @@ mod tests {
         );
         assert_eq!(
             check(new().claimed("SecretNotFound"), new().claimed("Starting")),
-            ["Normal Starting"]
+            Vec::<String>::new()
         );
         assert_eq!(
             check(new().claimed("Cloning"), new().running()),

@@ -20,6 +20,9 @@ use super::reason::Waiting;
 /// eviction): the kubelet reports the container first.
 const SETTLE: SignedDuration = SignedDuration::from_secs(10);
 
+/// How far the clocks of a node and of the API server may be apart.
+const SKEW: SignedDuration = SignedDuration::from_mins(1);
+
 /// How long a Pod may start, and check out, before that is worth a write: most are quicker.
 const PASSING: SignedDuration = SignedDuration::from_secs(2);
 /// How long a Job may be without a Pod before somebody is asked why.
@@ -34,14 +37,22 @@ pub(super) enum Told {
     Settling(Timestamp),
 }
 
-/// What `pod` tells about the run of the agent in the container `agent`. `known_end`: it is known that the
-/// container had ended by itself before anything befell the Pod.
-pub(super) fn of_pod(pod: &Pod, agent: &str, known_end: bool, now: Timestamp) -> Told {
+/// What is known of a run besides what its Pod tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Circumstances {
+    /// The container had ended by itself before anything befell the Pod.
+    pub(super) ended: bool,
+    /// The Pod was told to end: its deadline is not one that the user asked for.
+    pub(super) stopped: bool,
+}
+
+/// What `pod` tells about the run of the agent in the container `agent`.
+pub(super) fn of_pod(pod: &Pod, agent: &str, known: Circumstances, now: Timestamp) -> Told {
     let name = pod.metadata.name.clone().unwrap_or_default();
     let empty = PodStatus::default();
     let mut view = View::of(&name, pod.status.as_ref().unwrap_or(&empty), agent);
     view.removed = removed(pod);
-    view.known_end = known_end;
+    view.known = known;
     let news = |what| {
         Told::News(Box::new(News {
             pod: Some(name.clone()),

@@ -21,7 +21,6 @@ use super::act;
 use super::backoff::Backoff;
 use super::build;
 use super::decide;
-use super::decide::Step;
 use super::gather;
 use super::gather::Caches;
 use super::news::JobId;
@@ -33,8 +32,11 @@ use super::record;
 use super::refusals::Refusals;
 use super::start;
 use super::start::Claimed;
+use super::start::Released;
 use super::start::Started;
 use super::status;
+use super::step::Start;
+use super::step::Step;
 use crate::api::Task;
 use crate::controller::Options;
 use crate::controller::clock;
@@ -105,7 +107,7 @@ pub(super) async fn reconcile(
         }
     };
     let now = clock::now();
-    let found = gather::gather(
+    let sight = gather::gather(
         &context.client,
         &context.caches,
         &context.refusals,
@@ -114,7 +116,7 @@ pub(super) async fn reconcile(
     )
     .await
     .map_err(Error::Gather)?;
-    let next = decide::decide(task, &found.sight(), &context.options, now);
+    let next = decide::decide(task, &sight, &context.options, now);
     let action = match next {
         Step::Rest => Action::await_change(),
         Step::Return(after) => Action::requeue(after),
@@ -127,7 +129,7 @@ pub(super) async fn reconcile(
             Box::pin(begin(&context, task, &start, branch.as_deref(), now)).await?
         }
         Step::Adopt { attempt, job } => adopt(&context, task, attempt, job, now).await?,
-        Step::Release { job } => release(&context, task, &job).await?,
+        Step::Release { job } => release(&context, task, &job, now).await?,
         Step::Stop(stop) => {
             act::stop(
                 &context.client,
@@ -146,13 +148,15 @@ pub(super) async fn reconcile(
 async fn begin(
     context: &Context,
     task: &Task,
-    plan: &decide::Start,
+    plan: &Start,
     branch: Option<&Lease>,
     now: Timestamp,
 ) -> Result<Action, Error> {
     let images = &context.options.images;
     let namespace = task.namespace().unwrap_or_default();
-    context.policies.ensure(&namespace).await;
+    if let Some(notice) = context.policies.ensure(&namespace).await {
+        publish(context, task, &notice, "", now).await;
+    }
     let claimed = Box::pin(start::claim(&context.client, task, branch, now)).await;
     let started = match claimed.map_err(Error::Start)? {
         Claimed::Not(started) => *started,
@@ -174,6 +178,8 @@ async fn begin(
         Started::Outdated => Ok(Action::requeue(OUTDATED)),
         Started::No { task, news } => {
             report(context, &task, &news, now).await?;
+            // Whoever else asks for the branch need not wait for what is in the way of this Task.
+            act::leave_branch(&context.client, &task).await;
             Ok(Action::requeue(decide::recheck(&task, now)))
         }
     }
@@ -195,17 +201,24 @@ async fn adopt(
         // Without its Task the Job goes, as it is: held back.
         return Ok(Action::await_change());
     }
-    release(context, task, &job).await
+    release(context, task, &job, now).await
 }
 
-async fn release(context: &Context, task: &Task, job: &JobId) -> Result<Action, Error> {
+async fn release(
+    context: &Context,
+    task: &Task,
+    job: &JobId,
+    now: Timestamp,
+) -> Result<Action, Error> {
     let jobs: Api<Job> = api(&context.client, task);
-    let released = start::release(&jobs, job).await.map_err(Error::Start)?;
-    Ok(if released {
-        Action::await_change()
-    } else {
-        Action::requeue(OUTDATED)
-    })
+    match start::release(&jobs, job).await.map_err(Error::Start)? {
+        Released::Yes => Ok(Action::await_change()),
+        Released::Outdated => Ok(Action::requeue(OUTDATED)),
+        Released::Refused(news) => {
+            report(context, task, &news, now).await?;
+            Ok(Action::requeue(decide::recheck(task, now)))
+        }
+    }
 }
 
 /// Tells the world the news: the record first, so that a finished Task's record is complete; then

@@ -18,6 +18,7 @@ use kube::ResourceExt;
 use kube::api::Patch;
 use kube::api::PatchParams;
 use kube::api::PostParams;
+use kube::core::Status;
 use serde_json::json;
 
 use super::news::JobId;
@@ -40,6 +41,9 @@ use crate::model::sensitive::Known;
 const BAD_REQUEST: u16 = 400;
 /// Begins the words of a webhook that denies: with 400, unless it names a code.
 const WEBHOOK: &str = "admission webhook ";
+/// In the words of an admission plugin that denies: a `ValidatingAdmissionPolicy` does so with 422, unless it
+/// names a reason.
+const DENIED: &str = " is forbidden: ";
 /// Answer to what a rule, a quota or a policy forbids: that may change.
 const FORBIDDEN: u16 = 403;
 /// Answer to an object that is not valid, and to a patch of what is not as the patch expects.
@@ -55,6 +59,16 @@ pub(super) enum Started {
     Outdated,
     /// It cannot start; this is why. `task` is the Task as it is now.
     No { task: Box<Task>, news: News },
+}
+
+/// What came of a release.
+#[derive(Clone, Debug)]
+pub(super) enum Released {
+    Yes,
+    /// Somebody was first, or the Job is gone: the next look tells.
+    Outdated,
+    /// It is not allowed; this is why.
+    Refused(Box<News>),
 }
 
 /// Whether a run may be made.
@@ -133,15 +147,12 @@ pub(super) async fn create(client: &Client, task: Task, job: Job) -> Result<Star
             taken(&jobs, task, name).await
         }
         Err(kube::Error::Api(refusal)) => {
-            let message = || refused(name, &job, &refusal.message);
+            let message = refused(name, &job, &refusal.message);
             match refusal.code {
-                FORBIDDEN => Ok(no(task, News::waiting(Waiting::JobRefused, message()))),
-                BAD_REQUEST if refusal.message.starts_with(WEBHOOK) => {
-                    Ok(no(task, News::waiting(Waiting::JobRefused, message())))
+                _ if may_pass(&refusal) => {
+                    Ok(no(task, News::waiting(Waiting::JobRefused, message)))
                 }
-                BAD_REQUEST | UNPROCESSABLE => {
-                    Ok(no(task, News::ended(End::InvalidSpec, message())))
-                }
+                BAD_REQUEST | UNPROCESSABLE => Ok(no(task, News::ended(End::InvalidSpec, message))),
                 _ => Err(kube::Error::Api(refusal)),
             }
         }
@@ -156,9 +167,19 @@ fn refused(name: &str, job: &Job, words: &str) -> String {
     format!("the API server refuses Job \"{name}\": {words}")
 }
 
-/// Lets a Job make its Pod, once: whoever holds it back after that is not undone. Gives whether the
-/// Job was there to be released.
-pub(super) async fn release(jobs: &Api<Job>, job: &JobId) -> Result<bool, kube::Error> {
+/// Whether a refusal is a rule's, a quota's, a policy's or a webhook's, which may change, and not the Job's own
+/// fault.
+fn may_pass(refusal: &Status) -> bool {
+    let Status { code, message, .. } = refusal;
+    match *code {
+        FORBIDDEN => true,
+        BAD_REQUEST | UNPROCESSABLE => message.starts_with(WEBHOOK) || message.contains(DENIED),
+        _ => false,
+    }
+}
+
+/// Lets a Job make its Pod, once: whoever holds it back after that is not undone.
+pub(super) async fn release(jobs: &Api<Job>, job: &JobId) -> Result<Released, kube::Error> {
     let mark = format!(
         "/metadata/annotations/{}",
         labels::RELEASED.replace('/', "~1")
@@ -179,12 +200,22 @@ pub(super) async fn release(jobs: &Api<Job>, job: &JobId) -> Result<bool, kube::
         .patch(&job.name, &parameters, &Patch::Json::<()>(patch))
         .await
     {
-        Ok(_) => Ok(true),
-        // Somebody was first, or the Job is gone: the next look tells.
+        Ok(_) => Ok(Released::Yes),
+        Err(kube::Error::Api(refusal)) if may_pass(&refusal) => {
+            let words = sensitive::line(&refusal.message, &Known::default());
+            let message = format!(
+                "the API server does not let Job \"{}\" start: {words}",
+                job.name
+            );
+            {
+                let news = News::waiting(Waiting::JobRefused, message);
+                Ok(Released::Refused(Box::new(news)))
+            }
+        }
         Err(kube::Error::Api(refusal))
             if refusal.is_not_found() || refusal.code == UNPROCESSABLE =>
         {
-            Ok(false)
+            Ok(Released::Outdated)
         }
         Err(error) => Err(error),
     }

@@ -12,6 +12,9 @@ use super::outcome;
 use super::reason::End;
 use crate::api::Task;
 
+/// Deadline of a Pod that is to end now; the least that the API server takes.
+pub(super) const AT_ONCE: i64 = 1;
+
 /// What ends a run, or keeps it from beginning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Stop {
@@ -54,11 +57,19 @@ pub(super) fn with_pod(task: &Task, job: Option<&Job>, pod: &Pod) -> Option<Stop
     by_deadline(pod)
 }
 
+/// Whether the Pod's deadline is the one that ends a run, and not one that the Task asks for.
+pub(super) fn was_told(task: &Task, pod: &Pod) -> bool {
+    let overrides = task.spec.pod_overrides.as_ref();
+    let asked = overrides.and_then(|it| it.active_deadline_seconds);
+    let deadline = pod.spec.as_ref().and_then(|it| it.active_deadline_seconds);
+    deadline == Some(AT_ONCE) && (task.spec.cancelled || asked != Some(AT_ONCE))
+}
+
 /// What ends a Pod on a node in order, unless it is told already.
 pub(super) fn by_deadline(pod: &Pod) -> Option<Stop> {
     let goes = pod.metadata.deletion_timestamp.is_some() || !outcome::is_bound(pod);
     let deadline = pod.spec.as_ref().and_then(|it| it.active_deadline_seconds);
-    (!goes && deadline.is_none_or(|it| it > 1)).then(|| Stop::Pod {
+    (!goes && deadline.is_none_or(|it| it > AT_ONCE)).then(|| Stop::Pod {
         name: pod.name_any(),
         uid: pod.uid().unwrap_or_default(),
     })
@@ -70,6 +81,11 @@ pub(super) fn as_meant(task: &Task, job: Option<&Job>, ending: Ending) -> Ending
     match ending.reason {
         // It came too late.
         End::Succeeded => ending,
+        // Also if that was taken back, too late.
+        End::Cancelled => Ending {
+            message: format!("cancelled; {}", ending.message),
+            ..ending
+        },
         _ if task.spec.cancelled => Ending {
             message: format!("cancelled; {}", ending.message),
             reason: End::Cancelled,
@@ -90,8 +106,7 @@ pub(super) fn as_meant(task: &Task, job: Option<&Job>, ending: Ending) -> Ending
         | End::InvalidSpec
         | End::AlreadyRan
         | End::NameTaken
-        | End::DependencyFailed
-        | End::Cancelled => ending,
+        | End::DependencyFailed => ending,
     }
 }
 
@@ -155,6 +170,26 @@ mod tests {
     }
 
     #[test]
+    fn whether_a_pod_was_told_to_end() {
+        let check = |task: &Task, deadline: Option<i64>, expected: bool| {
+            let pod = of_pod(
+                &json!({}),
+                &json!({"containers": [], "activeDeadlineSeconds": deadline}),
+            );
+            assert_eq!(was_told(task, &pod), expected, "{deadline:?}");
+        };
+        let brief = json!({"spec": {"podOverrides": {"activeDeadlineSeconds": 1}}});
+        check(&cancelled(), Some(1), true);
+        check(&cancelled(), Some(60), false);
+        check(&cancelled(), None, false);
+        check(&cancelled().with(&brief), Some(1), true);
+        check(&task("a").running(), Some(60), false);
+        // The user's own, or left by a cancellation that was taken back.
+        check(&task("a").running().with(&brief), Some(1), false);
+        check(&task("a").running(), Some(1), true);
+    }
+
+    #[test]
     fn what_does_not_run_is_deleted() {
         let ours = job(&task("a"), &[]);
         let delete = Some(Stop::Job {
@@ -185,6 +220,7 @@ mod tests {
             End::DeadlineExceeded,
             "Cancelled: cancelled; why",
         );
+        check(&going, None, End::Cancelled, "Cancelled: cancelled; why");
         check(
             &cancelled(),
             None,

@@ -6,8 +6,10 @@ use kube::Client;
 use kube::ResourceExt as _;
 
 use super::memory::Token;
+use super::need::Way;
 use super::token;
 use crate::api::Workspace;
+use crate::controller::github_api::GitHubApi;
 use crate::controller::github_api::Installation;
 use crate::controller::secrets;
 use crate::controller::secrets::Unread;
@@ -16,7 +18,6 @@ use crate::model::InvalidCredentials;
 use crate::model::Namespace;
 use crate::model::RepoUrl;
 use crate::model::Secret;
-use crate::model::secret::GITHUB_TOKEN;
 use crate::repo::Credentials;
 
 /// Why a Workspace has no credential to use.
@@ -39,7 +40,18 @@ pub(in crate::controller) enum Error {
 /// which is made anew here if its time has come.
 pub(super) async fn of(
     client: &Client,
-    github_api: Option<&str>,
+    github: GitHubApi<'_>,
+    workspace: &Workspace,
+    url: &RepoUrl,
+    now: Timestamp,
+) -> Result<(Option<Credentials>, Token), Error> {
+    along(Way::to(url), client, github, workspace, url, now).await
+}
+
+async fn along(
+    way: Way,
+    client: &Client,
+    github: GitHubApi<'_>,
     workspace: &Workspace,
     url: &RepoUrl,
     now: Timestamp,
@@ -52,9 +64,9 @@ pub(super) async fn of(
     let namespace = Namespace::parse(&workspace.namespace().unwrap_or_default());
     let namespace = namespace.map_err(missing)?;
     let mut data = secrets::read(client, &namespace, name).await?.data;
-    if data.contains_key(GITHUB_TOKEN) {
-        // A token wins, as it does for Tasks.
-        data.retain(|key, _| key == GITHUB_TOKEN);
+    // As it is for Tasks.
+    if let Some(preferred) = way.preferred(|key| data.contains_key(key)) {
+        data.retain(|key, _| preferred.names().contains(&key.as_str()));
     }
     let found = GitCredentials::from_secret(&data);
     let found = found.map_err(|why| Error::Unfit {
@@ -73,8 +85,9 @@ pub(super) async fn of(
                 key,
             };
             let source = token::Source {
-                root: github_api,
+                github,
                 url,
+                wide: workspace.spec.submodules,
                 installation,
             };
             let (token, until) = token::ensure(client, workspace, &source, now).await?;
@@ -89,12 +102,12 @@ pub(super) async fn of(
 /// The same for GitHub's API, which takes a token; none for a Workspace without a Secret.
 pub(in crate::controller) async fn api_token(
     client: &Client,
-    github_api: Option<&str>,
+    github: GitHubApi<'_>,
     workspace: &Workspace,
     url: &RepoUrl,
     now: Timestamp,
 ) -> Result<Option<Secret>, Error> {
-    let (credentials, _) = of(client, github_api, workspace, url, now).await?;
+    let (credentials, _) = along(Way::Token, client, github, workspace, url, now).await?;
     match credentials {
         None => Ok(None),
         Some(Credentials::Token(token)) => Ok(Some(token)),

@@ -143,8 +143,8 @@ async fn way_in(
     settings: &Settings,
     now: Timestamp,
 ) -> Result<(Option<Credentials>, Token), Trouble> {
-    let github_api = context.options.github_api.as_deref();
-    credentials::of(&context.client, github_api, workspace, &settings.url, now)
+    let github = context.options.github();
+    credentials::of(&context.client, github, workspace, &settings.url, now)
         .await
         .map_err(|error| Trouble::of_credentials(&error))
 }

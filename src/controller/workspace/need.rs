@@ -14,6 +14,8 @@ use crate::model::GitForm;
 use crate::model::GitKeys;
 use crate::model::InvalidCredentials;
 use crate::model::ObjectName;
+use crate::model::RepoUrl;
+use crate::model::repo_url::Scheme;
 use crate::model::secret::GITHUB_TOKEN;
 
 /// A key that a Task needs of a Secret.
@@ -39,12 +41,17 @@ pub(in crate::controller) async fn git_keys(
         return Ok(vec![key(&reference.name, GITHUB_TOKEN, None)]);
     };
     let keys = names(&found);
-    match form(&keys) {
-        Ok(GitForm::Keys(form)) => Ok(form
-            .names()
-            .iter()
-            .map(|name| key(&reference.name, name, Some(&keys)))
-            .collect()),
+    let way = RepoUrl::parse(&workspace.spec.repo).map_or(Way::Token, |url| Way::to(&url));
+    match form(&keys, way) {
+        Ok(GitForm::Keys(form)) => {
+            // A token beside ssh keys is the agent's, for the API.
+            let token = keys.contains(GITHUB_TOKEN) && form != GitKeys::Token;
+            let names = form.names().iter().copied();
+            Ok(names
+                .chain(token.then_some(GITHUB_TOKEN))
+                .map(|name| key(&reference.name, name, Some(&keys)))
+                .collect())
+        }
         Ok(GitForm::App) => {
             let name = token::secret_name(&workspace.name_any());
             let minted = get(&secrets, &name).await?;
@@ -78,12 +85,41 @@ pub(in crate::controller) fn git_secret(
         .map(|(secret, kind)| (secret.clone(), kind))
 }
 
-/// The form of a credential that Tasks use: a token, as ever, whatever else there is.
-pub(super) fn form(keys: &BTreeSet<String>) -> Result<GitForm, InvalidCredentials> {
-    if keys.contains(GITHUB_TOKEN) {
-        return Ok(GitForm::Keys(GitKeys::Token));
+/// Which of several credentials in one Secret is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Over HTTP, where a token wins, as ever.
+    Token,
+    /// Over ssh, which takes no token.
+    Ssh,
+}
+
+impl Way {
+    /// The way to the repository at `url`.
+    pub(super) fn to(url: &RepoUrl) -> Self {
+        match url.scheme() {
+            Scheme::Ssh | Scheme::Scp => Self::Ssh,
+            Scheme::Https | Scheme::Http | Scheme::Git | Scheme::File => Self::Token,
+        }
     }
-    GitForm::of(|key| keys.contains(key))
+
+    /// The keys that are used whatever else there is, if they are there.
+    pub(super) fn preferred(self, has: impl Fn(&str) -> bool) -> Option<GitKeys> {
+        let ways = match self {
+            Self::Token => &[GitKeys::Token][..],
+            Self::Ssh => &[GitKeys::Ssh, GitKeys::Token],
+        };
+        let is_whole = |it: &GitKeys| it.names().iter().all(|key| has(key));
+        ways.iter().copied().find(is_whole)
+    }
+}
+
+/// The form of the credential that Tasks use.
+fn form(keys: &BTreeSet<String>, way: Way) -> Result<GitForm, InvalidCredentials> {
+    match way.preferred(|key| keys.contains(key)) {
+        Some(preferred) => Ok(GitForm::Keys(preferred)),
+        None => GitForm::of(|key| keys.contains(key)),
+    }
 }
 
 fn names(secret: &Secret) -> BTreeSet<String> {
@@ -152,14 +188,20 @@ mod tests {
     }
 
     #[test]
-    fn a_token_wins() {
-        let form = |keys: &[&str]| form(&keys.iter().map(ToString::to_string).collect());
+    fn a_token_wins_over_http_and_a_key_over_ssh() {
+        let form = |keys: &[&str], way| form(&keys.iter().map(ToString::to_string).collect(), way);
         let token = Ok(GitForm::Keys(GitKeys::Token));
-        assert_eq!(form(&["GITHUB_TOKEN", "username", "password"]), token);
+        let basic = ["GITHUB_TOKEN", "username", "password"];
+        assert_eq!(form(&basic, Way::Token), token);
         assert_eq!(
-            form(&["appID", "installationID", "privateKey"]),
+            form(&["appID", "installationID", "privateKey"], Way::Token),
             Ok(GitForm::App)
         );
-        assert!(form(&["username"]).is_err());
+        assert!(form(&["username"], Way::Token).is_err());
+        let key = ["GITHUB_TOKEN", "ssh-privatekey", "known_hosts"];
+        assert_eq!(form(&key, Way::Token), token);
+        assert_eq!(form(&key, Way::Ssh), Ok(GitForm::Keys(GitKeys::Ssh)));
+        // Half a key is no way in.
+        assert_eq!(form(&key[..2], Way::Ssh), token);
     }
 }

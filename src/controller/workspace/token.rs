@@ -25,6 +25,7 @@ use crate::api::Workspace;
 use crate::api::labels;
 use crate::controller::FIELD_MANAGER;
 use crate::controller::github_api;
+use crate::controller::github_api::GitHubApi;
 use crate::controller::github_api::Installation;
 use crate::model::Digest;
 use crate::model::RepoUrl;
@@ -47,10 +48,12 @@ const RIVAL: SignedDuration = SignedDuration::from_mins(1);
 
 /// What a token is made of.
 pub(super) struct Source<'a> {
-    /// Base URL of the API in place of the one that the repository's host implies.
-    pub(super) root: Option<&'a str>,
-    /// The only repository that it opens.
+    pub(super) github: GitHubApi<'a>,
+    /// The repository that it opens.
     pub(super) url: &'a RepoUrl,
+    /// Whether it opens the others of the installation too: submodules are among them, and which ones
+    /// only the checkout sees.
+    pub(super) wide: bool,
     pub(super) installation: Installation<'a>,
 }
 
@@ -108,12 +111,7 @@ pub(super) async fn ensure(
             return Ok(kept);
         }
     }
-    let Source {
-        root,
-        url,
-        installation,
-    } = source;
-    let (token, expires) = installation.token(*root, url, now).await?;
+    let (token, expires) = source.mint(now).await?;
     let written = match &found {
         Some(secret) => replace(&secrets, secret, source, &token, expires).await,
         None => create(&secrets, &name, workspace, source, &token, expires).await,
@@ -168,12 +166,27 @@ fn not_kept(name: &str, error: &kube::Error) -> Error {
 }
 
 impl Source<'_> {
-    /// Which installation this is, and for which repository: nothing secret in it. So a token that an
-    /// edit of the Workspace leaves behind is not used for another repository.
+    async fn mint(&self, now: Timestamp) -> Result<(Secret, Timestamp), github_api::Error> {
+        let Self {
+            github,
+            url,
+            wide,
+            installation,
+        } = self;
+        if *wide {
+            installation.wide_token(*github, url, now).await
+        } else {
+            installation.token(*github, url, now).await
+        }
+    }
+
+    /// Which installation this is, for which repository, and whether for others: nothing secret in it.
+    /// So a token that an edit of the Workspace leaves behind is not used for more or for less.
     fn digest(&self) -> String {
         let (installation, url) = (self.installation.id.to_string(), self.url.to_string());
-        let fields = [self.installation.app_id, &installation, &url].map(str::as_bytes);
-        Digest::of_fields(fields).to_string()
+        let mut fields = vec![self.installation.app_id, &installation, &url];
+        fields.extend(self.wide.then_some("wide"));
+        Digest::of_fields(fields.into_iter().map(str::as_bytes)).to_string()
     }
 
     fn annotations(&self, expires: Timestamp) -> BTreeMap<String, String> {

@@ -5,7 +5,6 @@ mod exchange;
 
 use std::io;
 use std::io::BufReader;
-use std::net::IpAddr;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -32,12 +31,13 @@ use self::exchange::Exchange;
 use self::exchange::Head;
 use self::exchange::Question;
 use self::exchange::answer;
-use super::address;
 use super::address::Outside;
 use super::line::Failure;
 use super::line::Line;
 use super::line::told;
 use crate::model::RepoUrl;
+use crate::model::address::Local;
+use crate::model::address::local_literal;
 use crate::repo::Access;
 
 /// Most redirects that are followed: a host's other name, then the repository's.
@@ -241,15 +241,6 @@ fn redirected(from: &Url, response: &Response, tail: &str) -> Result<Url, Failur
     Ok(to)
 }
 
-/// The address that a URL has in place of a name: nothing is looked up for it.
-fn literal(url: &Url) -> Option<IpAddr> {
-    let host = url.host_str()?;
-    host.trim_start_matches('[')
-        .trim_end_matches(']')
-        .parse()
-        .ok()
-}
-
 /// A request that is ready but for its body.
 struct Ask {
     client: Client,
@@ -263,9 +254,8 @@ struct Ask {
 impl Ask {
     fn send(&self, body: Vec<u8>, line: &Line) -> io::Result<Response> {
         line.check()?;
-        if let Some(address) = literal(&self.url).filter(|_| !self.local_addresses)
-            && address::is_local(address)
-        {
+        let literal = self.url.host_str().and_then(local_literal);
+        if let Some(Local(address)) = literal.filter(|_| !self.local_addresses) {
             return Err(line.fail(Failure::Local(address)));
         }
         let mut headers = self.headers.clone();
@@ -284,7 +274,7 @@ impl Ask {
         let response = request.send().map_err(|error| {
             line.fail(if error.is_timeout() {
                 Failure::Silent
-            } else if let Some(address) = address::refusal(&error) {
+            } else if let Some(Local(address)) = Local::behind(&error) {
                 Failure::Local(address)
             } else {
                 Failure::Unreachable(told(&error))

@@ -194,7 +194,7 @@ fn the_same_objects_may_still_give_another_plan() {
     );
     let refused = Action::Blocked {
         reason: crate::model::plan::Blocked::Refused {
-            why: crate::model::plan::Refusal::Invalid,
+            why: Some(crate::model::plan::Refusal::Invalid),
             message: "no".into(),
         },
     };

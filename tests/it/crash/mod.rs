@@ -16,6 +16,7 @@ mod tasks;
 use std::fs;
 use std::future::Future;
 use std::path::Path;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -60,15 +61,30 @@ impl Place {
         }
     }
 
+    fn log(&self) -> PathBuf {
+        self.dir.path().join("log")
+    }
+
+    /// What the programs here have said.
+    fn told(&self) -> String {
+        fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
     /// Starts the program. It dies with this test.
     fn start(&self, arguments: &[&str]) -> Child {
+        // Nobody reads while it runs, and a full pipe would hold it up.
+        let log = fs::File::options()
+            .append(true)
+            .create(true)
+            .open(self.log())
+            .unwrap();
         Command::new(env!("CARGO_BIN_EXE_axon"))
             .args(["--kubeconfig", "kubeconfig"])
             .args(arguments)
             .current_dir(self.dir.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::piped())
+            .stderr(log)
             .kill_on_drop(true)
             .spawn()
             .unwrap()
@@ -85,8 +101,7 @@ impl Place {
             status = child.wait() => {
                 let status = status.unwrap();
                 if !status.success() {
-                    let output = child.wait_with_output().await.unwrap();
-                    let told = String::from_utf8_lossy(&output.stderr);
+                    let told = self.told();
                     panic!("{arguments:?} in {}: {status}: {told}", self.namespace);
                 }
                 false

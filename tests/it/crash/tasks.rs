@@ -1,5 +1,5 @@
 //! `axon controller`, killed while Tasks fail and run again, lose their Pods, wait for each other, share
-//! a branch, and are cancelled. The test plays the kubelet and the person who cancels.
+//! a branch, are cancelled and deleted. The test plays the kubelet and the person who cancels and deletes.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -13,6 +13,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::ResourceExt;
+use kube::api::DeleteParams;
 use kube::api::ListParams;
 use kube::api::Patch;
 use kube::api::PatchParams;
@@ -40,13 +41,17 @@ on_both_servers!(
 );
 
 /// How long all Tasks of one namespace may take: many namespaces are worked in at once.
-const LONGEST: Duration = Duration::from_mins(2);
+const LONGEST: Duration = Duration::from_mins(5);
 const DONE: &str =
     r#"{"version":1,"outputs":["made it"],"results":{"v":"1"},"exitCode":0,"succeeded":true}"#;
+
+/// The Task that is deleted while it runs.
+const GONE: &str = "gone";
 
 /// Each Task, and how many attempts it takes.
 fn tasks() -> BTreeMap<&'static str, (Value, usize)> {
     let branch = json!({"workspaceRef": {"name": "web"}, "branch": "fix"});
+    let other = json!({"workspaceRef": {"name": "web"}, "branch": "other"});
     let retry = json!({"retry": {"limit": 1, "backoff": "0"}});
     BTreeMap::from([
         ("again", (retry.clone(), 2)),
@@ -63,6 +68,9 @@ fn tasks() -> BTreeMap<&'static str, (Value, usize)> {
         ("one", (branch.clone(), 1)),
         ("two", (branch, 1)),
         ("stop", (json!({}), 1)),
+        (GONE, (other.clone(), 1)),
+        // It has the branch after that one.
+        ("heir", (other, 1)),
     ])
 }
 
@@ -118,7 +126,7 @@ async fn bring_forward(context: &Context, pod: &Pod, runs: bool) {
                 json!({"phase": "Failed", "reason": "Evicted", "conditions": [scheduled]});
             kubelet::says(context, pod, evicted).await;
         }
-        "stop" if !runs => {
+        "stop" | GONE if !runs => {
             kubelet::says(context, pod, json!({"conditions": [scheduled]})).await;
             kubelet::starts(context, pod).await;
         }
@@ -129,24 +137,32 @@ async fn bring_forward(context: &Context, pod: &Pod, runs: bool) {
                 kubelet::ends(context, pod, 143, "").await;
             }
         }
+        GONE => {}
         _ => kubelet::ends(context, pod, 0, DONE).await,
     }
 }
 
-/// Plays the person: cancels "stop" once it runs.
-async fn cancel(context: Context) {
+/// Plays the person: cancels "stop" and deletes "gone" once they run.
+async fn interfere(context: Context) {
     let tasks: Api<Task> = context.api();
-    loop {
-        let task = tasks.get("stop").await.unwrap();
-        let phase = task.status.as_ref().and_then(|it| it.phase);
-        if phase == Some(TaskPhase::Running) {
-            let patch = Patch::Merge(json!({"spec": {"cancelled": true}}));
-            let parameters = PatchParams::default();
-            tasks.patch("stop", &parameters, &patch).await.unwrap();
+    let runs = async |name: &str| loop {
+        let task = tasks.get(name).await.unwrap();
+        if task.status.and_then(|it| it.phase) == Some(TaskPhase::Running) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    };
+    let cancel = async {
+        runs("stop").await;
+        let patch = Patch::Merge(json!({"spec": {"cancelled": true}}));
+        let parameters = PatchParams::default();
+        tasks.patch("stop", &parameters, &patch).await.unwrap();
+    };
+    let delete = async {
+        runs(GONE).await;
+        tasks.delete(GONE, &DeleteParams::default()).await.unwrap();
+    };
+    tokio::join!(cancel, delete);
 }
 
 async fn is_over(context: &Context) -> bool {
@@ -166,7 +182,11 @@ async fn is_over(context: &Context) -> bool {
             .as_ref()
             .is_some_and(|it| it.contains_key("outcome"))
     });
-    ended == tasks().len() && settled.count() == tasks().len()
+    let jobs = context.api::<Job>().get_opt(GONE).await.unwrap();
+    // Of the one that was deleted there is its record alone, which tells no outcome.
+    let rest = tasks().len() - 1;
+    let is_gone = jobs.is_none() && found.iter().all(|it| it.name_any() != GONE);
+    is_gone && ended == rest && settled.count() == rest && records.items.len() == rest + 1
 }
 
 async fn over(context: &Context) {
@@ -207,7 +227,7 @@ async fn run(context: &Context, replicas: Replicas, fault: Option<Fault>) -> (us
     around.spawn(witness::<Pod>(context.api(), &pods));
     prepare(context).await;
     around.spawn(run_pods(context.alias()));
-    around.spawn(cancel(context.alias()));
+    around.spawn(interfere(context.alias()));
     let place = Place::new(context, fault).await;
     let beside = Place::new(context, None).await;
     let second = (replicas == Replicas::Two).then(|| start(&beside));

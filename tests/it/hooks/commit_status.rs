@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axon::api::RepoSync;
 use axon::controller::CommitStatuses;
+use axon::controller::Options;
 use axon::github::CommitState;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -102,7 +103,10 @@ async fn sync(context: &Context) -> RepoSync {
 fn statuses(context: &Context, server: &MockServer) -> Arc<CommitStatuses> {
     CommitStatuses::new(
         context.client.clone(),
-        Some(server.uri()),
+        Options {
+            github_api: Some(server.uri()),
+            ..Options::default()
+        },
         CancellationToken::new(),
     )
 }

@@ -349,6 +349,7 @@ async fn two_controllers_do_not_double(context: Context) {
     let expected: Vec<_> = expected.iter().map(String::as_str).collect();
     await_names(&context, &expected).await;
     poll_again(&context, 99).await;
+    observed(&context).await;
     one.stop().await;
     other.stop().await;
     await_names(&context, &expected).await;

@@ -14,6 +14,7 @@ crate::on_both_servers!(
     a_lease_of_nobody_is_taken_over,
     a_branch_is_kept_between_two_attempts,
     a_task_that_is_kept_from_going_stands_in_no_line,
+    a_branch_stays_with_its_task_when_the_lease_goes,
 );
 
 fn on_branch() -> Value {
@@ -243,5 +244,32 @@ async fn a_task_that_is_kept_from_going_stands_in_no_line(context: Context) {
     for name in ["a", "b"] {
         edit(&context, name, free.clone()).await;
     }
+    controller.stop().await;
+}
+
+async fn a_branch_stays_with_its_task_when_the_lease_goes(context: Context) {
+    create_secret(&context).await;
+    create_workspace(&context).await;
+    let controller = Controller::start(&context);
+    create(&context, "a", on_branch()).await;
+    let pod = kubelet::pod_of(&context, "a").await;
+    kubelet::starts(&context, &pod).await;
+    once(&context, "a", "a run", shows("Running")).await;
+    // As with its Workspace, which somebody deletes and makes again.
+    let lease = leases(&context).await.remove(0);
+    let api: Api<Lease> = context.api();
+    let parameters = DeleteParams::background();
+    api.delete(&lease.name_any(), &parameters).await.unwrap();
+    create(&context, "b", on_branch()).await;
+    let waiting = once(&context, "b", "a wait", shows("WaitingForBranch")).await;
+    assert_eq!(
+        said(&waiting),
+        "WaitingForBranch: waits for branch \"fix\": Task \"a\" works on it"
+    );
+    let jobs: Api<Job> = context.api();
+    assert!(jobs.get_opt("b").await.unwrap().is_none());
+    agent_ends(&context, "a", 0, DONE).await;
+    ended(&context, "a").await;
+    job_of(&context, "b").await;
     controller.stop().await;
 }

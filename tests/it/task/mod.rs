@@ -6,6 +6,7 @@ mod depends;
 mod life;
 mod model;
 mod pair;
+mod policy;
 mod retry;
 mod trouble;
 

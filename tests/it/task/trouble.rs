@@ -54,7 +54,11 @@ async fn what_pod_overrides_name_is_waited_for(context: Context) {
     let controller = Controller::start(&context);
     let from = json!({"configMapKeyRef": {"name": "settings", "key": "mode"}});
     let overrides = json!({"spec": {"podOverrides": {
-        "env": [{"name": "MODE", "valueFrom": from}],
+        "env": [
+            {"name": "MODE", "valueFrom": from},
+            // It is built in: nobody asks for this Secret.
+            {"name": "AXON_TASK", "valueFrom": {"secretKeyRef": {"name": "absent", "key": "x"}}},
+        ],
         "volumes": [
             {"name": "keys", "secret": {"secretName": "npm"}},
             {"name": "more", "configMap": {"name": "more", "optional": true}},

@@ -235,9 +235,14 @@ async fn keys_of_hosts_and_people(context: Context) {
     ];
     for (name, own, host, _) in cases {
         let (own, host) = (sshd.key(own), sshd.known(host));
-        stage
-            .secret(name, &[("ssh-privatekey", &own), ("known_hosts", &host)])
-            .await;
+        // The token is the agent's.
+        let token = ("GITHUB_TOKEN", "x");
+        let data = [
+            ("ssh-privatekey", own.as_str()),
+            ("known_hosts", &host),
+            token,
+        ];
+        stage.secret(name, &data).await;
         let repo = sshd.url(stage.repo.path());
         stage
             .create(name, json!({"repo": repo, "secretRef": {"name": name}}))

@@ -28,6 +28,7 @@ crate::on_both_servers!(
     a_token_is_made_anew_before_a_task_starts_and_while_it_runs,
     a_secret_of_somebody_else_is_left_alone,
     a_github_that_refuses,
+    a_workspace_with_submodules_reaches_the_whole_installation,
 );
 
 /// The App's key, in the Secret `app`; gives a line of it.
@@ -211,5 +212,39 @@ async fn a_github_that_refuses(context: Context) {
         "{message}"
     );
     assert_eq!(token(&stage).await, None);
+    controller.stop().await;
+}
+
+/// The repository is one thing, its submodules are others: which ones only the checkout sees.
+async fn a_workspace_with_submodules_reaches_the_whole_installation(context: Context) {
+    let stage = Stage::new(context);
+    stage.repo.commit(&[("file", "x")]);
+    app(&stage).await;
+    let github = MockServer::start().await;
+    let answer = json!({"token": "ghs_wide", "expires_at": (now() + HOUR).to_string()});
+    Mock::given(method("POST"))
+        .and(path("/app/installations/34/access_tokens"))
+        .and(|request: &wiremock::Request| request.body.is_empty())
+        .respond_with(ResponseTemplate::new(201).set_body_json(answer))
+        .mount(&github)
+        .await;
+    gives(&github, "ghs_narrow", HOUR).await;
+    stage
+        .create(
+            "web",
+            json!({"secretRef": {"name": "app"}, "submodules": true}),
+        )
+        .await;
+    let controller = start(&stage, &github);
+    let holds = async |expected: &str| {
+        eventually(expected, || async {
+            (token(&stage).await.as_deref() == Some(expected)).then_some(())
+        })
+        .await;
+    };
+    holds("ghs_wide").await;
+    // Taken back at once, though it is good for another hour.
+    stage.edit("web", json!({"submodules": false})).await;
+    holds("ghs_narrow").await;
     controller.stop().await;
 }

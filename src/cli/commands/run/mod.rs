@@ -31,8 +31,8 @@ pub(super) use create::create;
 pub(super) use create::fresh_name;
 pub use options::Options;
 
-/// One byte more than the longest prompt: enough to see that one is too long.
-const MAX_PROMPT: u64 = (128 << 10) + 1;
+/// Bytes of the longest prompt that a Task takes.
+const MAX_PROMPT: usize = 128 << 10;
 
 pub(super) async fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
     let prompt = prompt(options)?;
@@ -109,15 +109,23 @@ fn prompt(options: &Options) -> Result<String, Failure> {
     let text = match (&options.prompt, &options.prompt_file) {
         (Some(text), _) => text.clone(),
         (None, Some(path)) => {
-            let mut text = String::new();
+            // One byte more is enough to see that it is too long.
+            let most = MAX_PROMPT as u64 + 1;
+            let mut bytes = Vec::new();
             let read = if path == "-" {
-                io::stdin().take(MAX_PROMPT).read_to_string(&mut text)
+                io::stdin().take(most).read_to_end(&mut bytes)
             } else {
-                std::fs::File::open(path)
-                    .and_then(|file| file.take(MAX_PROMPT).read_to_string(&mut text))
+                std::fs::File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes))
             };
             read.map_err(|error| Failure::new(tried(path), &error))?;
-            text
+            if bytes.len() > MAX_PROMPT {
+                return Err(
+                    Failure::usage(format!("the prompt has more than {MAX_PROMPT} bytes"))
+                        .hint("commit what is long to the repository, and name it in the prompt"),
+                );
+            }
+            String::from_utf8(bytes)
+                .map_err(|error| Failure::new(tried(path), &error.utf8_error()))?
         }
         (None, None) => {
             return Err(Failure::usage("there is no prompt")

@@ -11,9 +11,9 @@ use super::pod::words;
 use super::volumes;
 use crate::api::Task;
 use crate::api::workspace::GitIdentity;
-use crate::controller::task::decide::Start;
 use crate::controller::task::needs::Checkout;
 use crate::controller::task::needs::DEFAULT_DEPTH;
+use crate::controller::task::step::Start;
 
 /// What every agent image starts with.
 const ENTRYPOINT: &str = "/axon_entrypoint.sh";

@@ -6,10 +6,9 @@ use k8s_openapi::api::core::v1::SecretKeySelector;
 use kube::ResourceExt;
 
 use crate::api::Task;
-use crate::controller::task::decide::Start;
 use crate::controller::task::needs;
 use crate::controller::task::needs::Checkout;
-use crate::model::GitKeys;
+use crate::controller::task::step::Start;
 use crate::model::repo_url::RepoUrl;
 use crate::model::repo_url::Scheme;
 use crate::model::secret::GITHUB_TOKEN;
@@ -97,13 +96,10 @@ fn built_in(task: &Task, checkout: Option<&Checkout>) -> Vec<EnvVar> {
     all
 }
 
-/// The Secret with the token, where it is a token that lets git in.
+/// The Secret with the token, if there is one.
 fn token_secret(checkout: &Checkout) -> Option<&str> {
     let credentials = checkout.credentials.as_ref()?;
-    match credentials.kind {
-        GitKeys::Token => Some(&credentials.secret),
-        GitKeys::Basic | GitKeys::Ssh => None,
-    }
+    credentials.token.then_some(&credentials.secret)
 }
 
 /// The variables of the checkout: prompt and dependencies in parts. What lets git in is in files.

@@ -21,8 +21,9 @@ use kube::Resource;
 use kube::ResourceExt;
 use kube::api::ObjectMeta;
 
-use super::decide::Start;
+use super::needs::Checkout;
 use super::needs::GitSecret;
+use super::step::Start;
 use crate::api::Task;
 use crate::api::labels;
 use crate::controller::Images;
@@ -31,10 +32,10 @@ use crate::model::names::cut;
 
 /// Name of the init container that checks the workspace out.
 pub(super) const CHECKOUT: &str = "checkout";
-/// What the Job's deadline allows beyond the Pod's: time to be scheduled and to end. A Job that runs
-/// out of time takes its Pod and the termination message with it, so the Pod's deadline must come
-/// first.
-const DEADLINE_GRACE: i64 = 600;
+/// What the Job's deadline allows beyond the Pod's: a day, for a quota to have room, a node to be found, and
+/// the Pod to end. It is a backstop, for nodes that do not: a Job that runs out of time takes its Pod and the
+/// termination message with it, whatever the Pod waited for.
+const DEADLINE_GRACE: i64 = 24 * 60 * 60;
 
 /// Digits of the digest of a Task's UID in names.
 const UID_DIGITS: usize = 8;
@@ -45,6 +46,11 @@ pub(super) struct Built {
     pub(super) job: Job,
     /// Variables of `podOverrides.env` that lost against built-in ones.
     pub(super) overridden: Vec<String>,
+}
+
+/// Names of the variables of `podOverrides.env` that will not be set: built-in ones win.
+pub(super) fn ignored(task: &Task, checkout: Option<&Checkout>) -> Vec<String> {
+    env::of_agent(task, checkout).overridden
 }
 
 /// The Job that runs `task`, by the name `name`.

@@ -20,7 +20,7 @@ use super::volumes;
 use crate::api::Task;
 use crate::api::pod_overrides::PodOverrides;
 use crate::controller::Images;
-use crate::controller::task::decide::Start;
+use crate::controller::task::step::Start;
 
 /// User and group of every agent image, as numbers: a name cannot be checked for not being root.
 const AGENT_USER: i64 = 61100;

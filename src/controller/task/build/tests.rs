@@ -32,6 +32,7 @@ fn checkout(url: &str, secret: Option<&str>) -> Checkout {
         credentials: secret.map(|it| GitSecret {
             secret: it.to_owned(),
             kind: GitKeys::Token,
+            token: true,
         }),
     }
 }
@@ -221,7 +222,7 @@ fn a_deadline_of_any_length() {
         // The API server takes no longer one for a Pod; the Job's is later in any case.
         let pod = job.template.spec.unwrap();
         assert_eq!(pod.active_deadline_seconds, Some(of_pod));
-        assert_eq!(job.active_deadline_seconds, Some(of_pod + 600));
+        assert_eq!(job.active_deadline_seconds, Some(of_pod + 24 * 60 * 60));
     }
 }
 

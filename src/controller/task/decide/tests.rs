@@ -1,3 +1,6 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use serde_json::Value;
 use serde_json::json;
 
@@ -28,7 +31,7 @@ fn needs(workspace: FoundWorkspace, secrets: Vec<FoundSecret>) -> Needs {
         cycle: None,
         workspace,
         secrets,
-        named: Vec::new(),
+        named: BTreeMap::new(),
         branch: None,
     }
 }
@@ -96,9 +99,9 @@ fn check(task: &Task, sight: &Sight, expected: &str) {
     assert_eq!(told(decide(task, sight, &options, now())), expected);
 }
 
-fn unseen(needs: &Needs) -> Sight<'_> {
+fn unseen(needs: &Needs) -> Sight {
     Sight::Before {
-        needs,
+        needs: Box::new(needs.clone()),
         holder: None,
     }
 }
@@ -232,8 +235,8 @@ fn a_job_of_this_name_that_is_not_ours() {
     let mut other = job(&claimed, &[]);
     let held = |holder: &Job, expected: &str| {
         let sight = Sight::Before {
-            needs: &needs,
-            holder: Some(holder),
+            needs: Box::new(needs.clone()),
+            holder: Some(Arc::new(holder.clone())),
         };
         check(&claimed, &sight, expected);
     };
@@ -267,8 +270,15 @@ fn a_job_of_this_name_that_is_not_ours() {
 /// What is decided for a Task whose run has begun, given its Job and Pod.
 #[track_caller]
 fn check_begun(task: &Task, job: Option<&Job>, pod: Option<&Pod>, expected: &str) {
-    let refusal = None;
-    check(task, &Sight::Begun { job, pod, refusal }, expected);
+    check(task, &sight(job, pod), expected);
+}
+
+fn sight(job: Option<&Job>, pod: Option<&Pod>) -> Sight {
+    Sight::Begun {
+        job: job.cloned().map(Arc::new),
+        pod: pod.cloned().map(Arc::new),
+        refusal: None,
+    }
 }
 
 #[test]
@@ -432,7 +442,9 @@ fn a_task_that_is_being_deleted_is_left_alone() {
 fn a_job_that_was_made_is_told_of_before_it_runs() {
     let claimed = task("a").claimed("Starting");
     let held = held_back(&claimed);
-    let made = Sight::Made { job: &held };
+    let made = Sight::Made {
+        job: Arc::new(held.clone()),
+    };
     check(&claimed, &made, "adopt a as attempt 1");
     let told = claimed.with(&json!({"status": {"attempts": 1}}));
     check_begun(&told, Some(&held), None, "release a");
@@ -551,7 +563,9 @@ fn what_has_not_begun_is_cancelled_at_once() {
     check(&claimed, &Sight::Unneeded, never);
     // A Job that is held back goes first, so that nobody releases it.
     let held = held_back(&claimed);
-    let made = Sight::Made { job: &held };
+    let made = Sight::Made {
+        job: Arc::new(held.clone()),
+    };
     check(&claimed, &made, "delete Job a as it is");
     let told = claimed.with(&json!({"status": {"attempts": 1}}));
     check_begun(&told, Some(&held), None, "delete Job a as it is");
@@ -562,7 +576,7 @@ fn what_has_not_begun_is_cancelled_at_once() {
     );
     let done = task("a").finished("Failed");
     let left = Sight::Finished {
-        left: Some(&held),
+        left: Some(Arc::new(held.clone())),
         needed: false,
     };
     check(&done, &left, "delete Job a as it is");
@@ -580,11 +594,13 @@ fn what_runs_is_cancelled_with_its_last_words() {
     let mut status = containers("Failed", &ended(0, ""), &ended(143, ""));
     status["reason"] = json!("DeadlineExceeded");
     status["message"] = json!("too long");
+    let mut late = pod(&going, &status);
+    late.spec = runs.spec;
     check_begun(
         &going,
         Some(&ours),
-        Some(&pod(&going, &status)),
-        "ended Cancelled: cancelled; Pod \"a-x\" ran out of time: too long",
+        Some(&late),
+        "ended Cancelled: cancelled; Pod \"a-x\" was told to end",
     );
     check_begun(&going, Some(&ours), None, "delete Job a");
     check_begun(
@@ -750,11 +766,7 @@ fn a_next_attempt_waits_for_what_is_left_of_the_last_pod_and_says_so() {
 
 /// The Task once what is decided about it is written.
 fn with_news_of(task: &Task, job: &Job, pod: &Pod) -> Task {
-    let sight = Sight::Begun {
-        job: Some(job),
-        pod: Some(pod),
-        refusal: None,
-    };
+    let sight = sight(Some(job), Some(pod));
     let Step::Report { news, .. } = decide(task, &sight, &Options::default(), now()) else {
         panic!("nothing to report");
     };
@@ -775,7 +787,7 @@ fn a_pod_that_goes_for_other_reasons_is_left_to_them() {
         "message": "gone",
     }]);
     rest.status.as_mut().unwrap().conditions = serde_json::from_value(conditions).unwrap();
-    let waits = "outlived disrupted attempt 1 was lost: Pod \"a-x\" was disrupted: gone; the next one \
+    let waits = "outlived disrupted attempt 1 was lost: Pod \"a-x\" was taken from its node: gone; the next one \
                  waits for the end of Pod \"a-x\", again in 2.5s";
     check_begun(&going, Some(&ours), Some(&rest), waits);
     let told = with_news_of(&going, &ours, &rest);
@@ -790,10 +802,10 @@ fn a_pod_that_is_refused_is_told_and_looked_for() {
     }));
     let mut ours = job(&new, &[]);
     ours.metadata.creation_timestamp = new.metadata.creation_timestamp.clone();
-    let sight = |refusal| Sight::Begun {
-        job: Some(&ours),
+    let sight = |refusal: Option<&str>| Sight::Begun {
+        job: Some(Arc::new(ours.clone())),
         pod: None,
-        refusal,
+        refusal: refusal.map(str::to_owned),
     };
     check(
         &new,

@@ -38,6 +38,11 @@ pub(super) async fn branch(
         Some((_, uid)) if Some(&uid) == task.metadata.uid.as_ref() => Holder::Us,
         Some((name, uid)) => holder(client, task, name, &uid).await?,
     };
+    // A Lease may go with its Workspace, or by hand, while its Task goes on.
+    let holder = match caches.index.at_work(task) {
+        Some(name) if holder == Holder::Nobody => Holder::Task(name),
+        Some(_) | None => holder,
+    };
     Ok(Some(branch::Found {
         lease,
         holder,

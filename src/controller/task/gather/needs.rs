@@ -23,7 +23,6 @@ use crate::api::task::TaskPhase;
 use crate::api::task::TaskStatus;
 use crate::controller::task::dependencies;
 use crate::controller::task::named;
-use crate::controller::task::named::FoundNamed;
 use crate::controller::task::needs;
 use crate::controller::task::needs::FoundSecret;
 use crate::controller::task::needs::FoundWorkspace;
@@ -50,7 +49,7 @@ pub(super) async fn needs(
         cycle,
         workspace: FoundWorkspace::NotAsked,
         secrets: Vec::new(),
-        named: Vec::new(),
+        named: named::Found::new(),
         branch: None,
     };
     if dependencies::check(&needs.dependencies).is_err() {
@@ -92,11 +91,11 @@ async fn named(
     client: &Client,
     namespace: &str,
     overrides: &PodOverrides,
-) -> Result<Vec<FoundNamed>, kube::Error> {
+) -> Result<named::Found, kube::Error> {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-    let mut found = Vec::new();
-    for ((kind, name), keys) in named::of(overrides) {
+    let mut found = named::Found::new();
+    for (kind, name) in named::of(overrides, &[]).into_keys() {
         let state = match kind {
             named::Kind::Secret => secret_state(get(&secrets, &name).await)?,
             named::Kind::ConfigMap => state(get(&maps, &name).await, |map| {
@@ -105,12 +104,7 @@ async fn named(
                     .collect()
             })?,
         };
-        found.push(FoundNamed {
-            kind,
-            name,
-            keys,
-            state,
-        });
+        found.insert((kind, name), state);
     }
     Ok(found)
 }

@@ -7,7 +7,12 @@ use super::*;
 
 /// What a Pod of this status tells: state, reason, message, exit code.
 fn told(status: &Value) -> String {
-    match of_pod(&pod(&task("a"), status), "claude-code", false, now()) {
+    match of_pod(
+        &pod(&task("a"), status),
+        "claude-code",
+        Circumstances::default(),
+        now(),
+    ) {
         Told::Settling(then) => format!("settles until {then}"),
         Told::News(news) => {
             assert_eq!(news.pod.as_deref(), Some("a-x"));
@@ -129,7 +134,12 @@ fn only_the_agents_container_makes_it_run() {
 fn success() {
     let done = containers("Succeeded", &ended(0, ""), &ended(0, &report(0, "")));
     check(&done, "Succeeded: container \"claude-code\" finished [0]");
-    let Told::News(news) = of_pod(&pod(&task("a"), &done), "claude-code", false, now()) else {
+    let Told::News(news) = of_pod(
+        &pod(&task("a"), &done),
+        "claude-code",
+        Circumstances::default(),
+        now(),
+    ) else {
         panic!("no news");
     };
     let What::Ended(ending) = news.what else {
@@ -220,44 +230,60 @@ fn memory() {
     }
 }
 
+/// A Pod that has failed, changed so; its agent said "stopped".
+fn failed_with(changes: &Value) -> Value {
+    let stopped = ended(143, &report(143, "stopped"));
+    let mut status = containers("Failed", &ended(0, ""), &stopped);
+    json_patch::merge(&mut status, changes);
+    status
+}
+
+fn disrupted(reason: &str) -> Value {
+    failed_with(&json!({"conditions": [
+        {"type": "DisruptionTarget", "status": "True", "reason": reason, "message": "why"},
+    ]}))
+}
+
 #[test]
 fn what_ends_the_pod_as_a_whole() {
-    let with = |changes: Value| {
-        let mut status = containers(
-            "Failed",
-            &ended(0, ""),
-            &ended(143, &report(143, "stopped")),
-        );
-        json_patch::merge(&mut status, &changes);
-        status
+    let check = |changes: &Value, expected: &str| {
+        check(&failed_with(changes), &format!("{expected}: stopped [143]"));
     };
     check(
-        &with(json!({"reason": "DeadlineExceeded", "message": "active longer than 60 seconds"})),
-        "DeadlineExceeded: Pod \"a-x\" ran out of time: active longer than 60 seconds: stopped [143]",
+        &json!({"reason": "DeadlineExceeded", "message": "active longer than 60 seconds"}),
+        "DeadlineExceeded: Pod \"a-x\" ran out of time: active longer than 60 seconds",
     );
     check(
-        &with(json!({"reason": "Evicted", "message": "low on memory"})),
-        "Evicted: Pod \"a-x\" was ended: Evicted: low on memory: stopped [143]",
+        &json!({"reason": "Evicted", "message": "low on memory"}),
+        "Evicted: Pod \"a-x\" was ended: Evicted: low on memory",
     );
     check(
-        &with(json!({"reason": "NodeLost", "message": "gone"})),
-        "NodeLost: Pod \"a-x\" was lost: gone: stopped [143]",
+        &json!({"reason": "NodeLost", "message": "gone"}),
+        "NodeLost: Pod \"a-x\" was lost: gone",
     );
-    let disrupted = |reason: &str| {
-        with(json!({"conditions": [
-            {"type": "DisruptionTarget", "status": "True", "reason": reason, "message": "why"},
-        ]}))
-    };
-    for (reason, end) in [
-        ("PreemptionByScheduler", "Evicted"),
-        ("EvictionByEvictionAPI", "Evicted"),
-        ("TerminationByKubelet", "Evicted"),
-        ("DeletionByTaintManager", "NodeLost"),
-        ("DeletionByPodGC", "NodeLost"),
+    check(
+        &json!({"reason": "Terminated"}),
+        "Evicted: Pod \"a-x\" was ended: Terminated",
+    );
+}
+
+#[test]
+fn what_disrupts_the_pod() {
+    for (reason, end, what) in [
+        ("PreemptionByScheduler", "Evicted", "was preempted"),
+        ("EvictionByEvictionAPI", "Evicted", "was evicted"),
+        ("TerminationByKubelet", "Evicted", "was ended by its node"),
+        (
+            "DeletionByTaintManager",
+            "NodeLost",
+            "was taken from its node",
+        ),
+        ("DeletionByPodGC", "NodeLost", "was lost with its node"),
+        ("SomethingNew", "Evicted", "was disrupted"),
     ] {
         check(
             &disrupted(reason),
-            &format!("{end}: Pod \"a-x\" was disrupted: why: stopped [143]"),
+            &format!("{end}: Pod \"a-x\" {what}: why: stopped [143]"),
         );
     }
     // An agent that ends well in spite of it has ended well.
@@ -294,7 +320,14 @@ fn a_node_that_was_lost() {
 fn a_failed_container_is_judged_after_a_while_in_any_case() {
     let status = containers("Running", &ended(0, ""), &ended(1, ""));
     let pod = pod(&task("a"), &status);
-    let at = |text: &str| of_pod(&pod, "claude-code", false, text.parse().unwrap());
+    let at = |text: &str| {
+        of_pod(
+            &pod,
+            "claude-code",
+            Circumstances::default(),
+            text.parse().unwrap(),
+        )
+    };
     assert!(matches!(at("2026-03-01T12:00:07Z"), Told::Settling(_)));
     assert!(matches!(at("2026-03-01T12:00:08Z"), Told::News(_)));
 }
@@ -337,7 +370,12 @@ fn hostile_reports_are_bounded() {
 /// Whether the agent may have begun, by a Pod of this status.
 #[track_caller]
 fn check_begun(status: &Value, expected: bool) {
-    let told = of_pod(&pod(&task("a"), status), "claude-code", false, now());
+    let told = of_pod(
+        &pod(&task("a"), status),
+        "claude-code",
+        Circumstances::default(),
+        now(),
+    );
     let Told::News(news) = told else {
         panic!("it settles");
     };
@@ -389,17 +427,19 @@ fn a_pod_that_somebody_deleted_did_not_fail_by_itself() {
             k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(deleted),
         );
         pod.metadata.deletion_grace_period_seconds = Some(30);
-        let Told::News(news) = of_pod(&pod, "claude-code", false, now()) else {
+        let Told::News(news) = of_pod(&pod, "claude-code", Circumstances::default(), now()) else {
             panic!("it settles");
         };
         assert_eq!(said(&news.what), expected);
     };
     // The container ended at 11:59:58.
     let failed = containers("Failed", &ended(0, ""), &ended(143, ""));
-    let deleted = "Evicted: Pod \"a-x\" was deleted while it was in use [143]";
+    let deleted = "Evicted: Pod \"a-x\" was deleted before it had ended [143]";
     check(&failed, "2026-03-01T12:00:25Z", deleted);
     let earlier = "AgentFailed: container \"claude-code\" failed with exit code 143 [143]";
-    check(&failed, "2026-03-01T12:00:40Z", earlier);
+    // The clocks of the node and of the API server may be a minute apart.
+    check(&failed, "2026-03-01T12:01:28Z", deleted);
+    check(&failed, "2026-03-01T12:01:29Z", earlier);
     let done = containers("Succeeded", &ended(0, ""), &ended(0, ""));
     check(
         &done,
@@ -410,7 +450,7 @@ fn a_pod_that_somebody_deleted_did_not_fail_by_itself() {
     check(
         &never,
         "2026-03-01T12:00:25Z",
-        "Evicted: Pod \"a-x\" was deleted while it was in use",
+        "Evicted: Pod \"a-x\" was deleted before it had ended",
     );
 }
 
@@ -418,7 +458,12 @@ fn a_pod_that_somebody_deleted_did_not_fail_by_itself() {
 fn what_a_run_used() {
     let told = r#"{"version":1,"outputs":[],"results":{},"exitCode":0,"succeeded":true,"usage":{"costUSD":0.5,"estimated":true,"inputTokens":2300,"cachedInputTokens":300,"outputTokens":55,"turns":2}}"#;
     let done = containers("Succeeded", &ended(0, ""), &ended(0, told));
-    let Told::News(news) = of_pod(&pod(&task("a"), &done), "claude-code", false, now()) else {
+    let Told::News(news) = of_pod(
+        &pod(&task("a"), &done),
+        "claude-code",
+        Circumstances::default(),
+        now(),
+    ) else {
         panic!("no news");
     };
     let What::Ended(ending) = news.what else {
@@ -446,11 +491,60 @@ fn a_job_whose_pod_is_refused() {
 }
 
 #[test]
+fn a_pod_that_was_told_to_end_did_not_run_out_of_time() {
+    let stopped = Circumstances {
+        ended: false,
+        stopped: true,
+    };
+    let check = |status: &Value, expected: &str| {
+        let told = of_pod(&pod(&task("a"), status), "claude-code", stopped, now());
+        let Told::News(news) = told else {
+            panic!("no news")
+        };
+        assert_eq!(said(&news.what), expected);
+    };
+    let message = "Pod was active on the node longer than the specified deadline";
+    let late = json!({"reason": "DeadlineExceeded", "message": message});
+    let with = |mut status: Value| {
+        json_patch::merge(&mut status, &late);
+        status
+    };
+    let words = report(130, "the agent was stopped by SIGINT");
+    check(
+        &with(containers("Failed", &ended(0, ""), &ended(130, &words))),
+        "Cancelled: Pod \"a-x\" was told to end: the agent was stopped by SIGINT [130]",
+    );
+    check(
+        &with(containers(
+            "Failed",
+            &ended(143, ""),
+            &waits("PodInitializing"),
+        )),
+        "Cancelled: Pod \"a-x\" was told to end",
+    );
+    // What came first is said all the same.
+    check(
+        &json!({"phase": "Failed", "reason": "Evicted", "message": "low on memory"}),
+        "Evicted: Pod \"a-x\" was ended: Evicted: low on memory",
+    );
+    let mut hungry = containers("Failed", &ended(0, ""), &ended(137, ""));
+    hungry["containerStatuses"][0]["state"]["terminated"]["reason"] = json!("OOMKilled");
+    check(
+        &hungry,
+        "OutOfMemory: container \"claude-code\" ran out of memory (exit code 137) [137]",
+    );
+}
+
+#[test]
 fn what_befalls_a_pod_after_a_known_end_is_not_its_cause() {
     let mut killed = containers("Failed", &ended(0, ""), &ended(3, ""));
     killed["reason"] = json!("DeadlineExceeded");
-    let reason = |known_end| {
-        let told = of_pod(&pod(&task("a"), &killed), "claude-code", known_end, now());
+    let reason = |ended| {
+        let known = Circumstances {
+            ended,
+            stopped: false,
+        };
+        let told = of_pod(&pod(&task("a"), &killed), "claude-code", known, now());
         let Told::News(news) = told else {
             panic!("no news")
         };

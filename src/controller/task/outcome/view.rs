@@ -11,7 +11,9 @@ use k8s_openapi::api::core::v1::PodCondition;
 use k8s_openapi::api::core::v1::PodStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::Circumstances;
 use super::PASSING;
+use super::SKEW;
 use super::after;
 use crate::api::task::Usage;
 use crate::controller::task::build::CHECKOUT;
@@ -32,8 +34,8 @@ pub(super) struct View<'a> {
     checkout: Option<&'a ContainerState>,
     /// When somebody asked for the Pod to be deleted.
     pub(super) removed: Option<Timestamp>,
-    /// Whether the container's end is known to be the cause of all else.
-    pub(super) known_end: bool,
+    /// What else is known.
+    pub(super) known: Circumstances,
 }
 
 impl<'a> View<'a> {
@@ -45,7 +47,7 @@ impl<'a> View<'a> {
             agent: state(status.container_statuses.as_deref(), agent_name),
             checkout: state(status.init_container_statuses.as_deref(), CHECKOUT),
             removed: None,
-            known_end: false,
+            known: Circumstances::default(),
         }
     }
 
@@ -207,7 +209,7 @@ impl<'a> View<'a> {
                 format!("container \"{}\" finished{last_words}", self.agent_name),
             );
         }
-        let outside = self.cause_outside().filter(|_| !self.known_end);
+        let outside = self.cause_outside().filter(|_| !self.known.ended);
         if let Some((reason, why)) = outside {
             return (reason, format!("{why}{last_words}"));
         }
@@ -215,11 +217,8 @@ impl<'a> View<'a> {
             (Some(ended), _) => (self.agent_name, ended),
             (None, Some(ended)) => (CHECKOUT, ended),
             (None, None) => {
-                let why = self
-                    .status
-                    .message
-                    .as_deref()
-                    .unwrap_or("no container told its end");
+                let why = self.status.message.as_deref();
+                let why = why.unwrap_or("no container told its end");
                 return (End::NodeLost, format!("Pod \"{}\" failed: {why}", self.pod));
             }
         };
@@ -251,13 +250,14 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Whether somebody deleted the Pod before its container had ended.
+    /// Whether somebody deleted the Pod before its container had ended. Two clocks tell, so where they
+    /// are close it counts as removed: an end that the agent had no part in is not tried again as its failure.
     fn was_removed(&self) -> bool {
         let Some(asked) = self.removed else {
             return false;
         };
         let ended = self.ended_container().and_then(|it| it.finished_at.clone());
-        ended.is_none_or(|it| it.0 >= asked)
+        ended.is_none_or(|it| after(it.0, SKEW) >= asked)
     }
 
     fn agent_succeeded(&self, report: Option<&Report>) -> bool {
@@ -270,30 +270,43 @@ impl<'a> View<'a> {
     fn cause_outside(&self) -> Option<(End, String)> {
         let pod = self.pod;
         let why = self.status.message.as_deref().unwrap_or_default();
+        let told = |what: &str, why: &str| sentence(&format!("Pod \"{pod}\" {what}"), why);
         match self.status.reason.as_deref() {
+            // The words are the kubelet's, of a time limit that nobody set.
+            Some("DeadlineExceeded") if self.known.stopped => {
+                return Some((End::Cancelled, told("was told to end", "")));
+            }
             Some("DeadlineExceeded") => {
-                let message = format!("Pod \"{pod}\" ran out of time: {why}");
-                return Some((End::DeadlineExceeded, message));
+                return Some((End::DeadlineExceeded, told("ran out of time", why)));
             }
-            Some("NodeLost") => {
-                return Some((End::NodeLost, format!("Pod \"{pod}\" was lost: {why}")));
-            }
+            Some("NodeLost") => return Some((End::NodeLost, told("was lost", why))),
             Some(reason) => {
-                let message = format!("Pod \"{pod}\" was ended: {reason}: {why}");
-                return Some((End::Evicted, message));
+                return Some((End::Evicted, told(&format!("was ended: {reason}"), why)));
             }
             None => {}
         }
         let Some(disrupted) = self.condition("DisruptionTarget") else {
-            let message = format!("Pod \"{pod}\" was deleted while it was in use");
+            let message = told("was deleted before it had ended", "");
             return self.was_removed().then_some((End::Evicted, message));
         };
         let why = disrupted.message.as_deref().unwrap_or_default();
-        let reason = match disrupted.reason.as_deref() {
-            Some("DeletionByTaintManager" | "DeletionByPodGC") => End::NodeLost,
-            Some(_) | None => End::Evicted,
+        let (end, what) = match disrupted.reason.as_deref() {
+            Some("DeletionByTaintManager") => (End::NodeLost, "was taken from its node"),
+            Some("DeletionByPodGC") => (End::NodeLost, "was lost with its node"),
+            Some("PreemptionByScheduler") => (End::Evicted, "was preempted"),
+            Some("EvictionByEvictionAPI") => (End::Evicted, "was evicted"),
+            Some("TerminationByKubelet") => (End::Evicted, "was ended by its node"),
+            Some(_) | None => (End::Evicted, "was disrupted"),
         };
-        Some((reason, format!("Pod \"{pod}\" was disrupted: {why}")))
+        Some((end, told(what, why)))
+    }
+}
+
+/// What happened, and why, if somebody said so.
+fn sentence(what: &str, why: &str) -> String {
+    match why.trim() {
+        "" => what.to_owned(),
+        why => format!("{what}: {why}"),
     }
 }
 

@@ -100,6 +100,7 @@ fn every_agent_with_every_credential_on_every_host() {
             let mut from = checkout(url, keys.map(|_| "t"));
             if let (Some(credentials), Some(keys)) = (&mut from.credentials, keys) {
                 credentials.kind = keys;
+                credentials.token = keys == GitKeys::Token;
             }
             let container = agent(&built(&it, Some(from)));
             let mut expected = vec!["AXON_MODEL=m".to_owned()];
@@ -114,6 +115,18 @@ fn every_agent_with_every_credential_on_every_host() {
             assert_eq!(container.name, agent_type);
             assert_eq!(container.args.unwrap()[..2], ["--agent", agent_type]);
         }
+    }
+}
+
+#[test]
+fn an_agent_has_a_token_though_git_goes_by_ssh() {
+    let it = task("a").with(&json!({"spec": {"workspaceRef": {"name": "web"}}}));
+    let mut from = checkout("git@github.com:a/b", Some("t"));
+    from.credentials.as_mut().unwrap().kind = GitKeys::Ssh;
+    let variables = variables(&agent(&built(&it, Some(from))));
+    for name in ["GITHUB_TOKEN", "GH_TOKEN"] {
+        let expected = format!("{name}<t/GITHUB_TOKEN");
+        assert!(variables.contains(&expected), "{variables:?}");
     }
 }
 
