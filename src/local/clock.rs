@@ -1,7 +1,6 @@
 //! The one place where the embedded cluster reads the clock.
 
 use jiff::Timestamp;
-use jiff::Unit;
 
 /// The current time.
 #[expect(
@@ -12,8 +11,18 @@ pub(super) fn now() -> Timestamp {
     Timestamp::now()
 }
 
-/// A time as Kubernetes writes it: whole seconds, UTC.
+/// A time as Kubernetes writes it: the seconds that have passed, UTC. Never a time that is yet to come.
 pub(super) fn text(at: Timestamp) -> String {
-    let whole = at.round(Unit::Second).unwrap_or(at);
-    whole.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_never_one_to_come() {
+        let at: Timestamp = "2026-03-01T11:59:59.999999Z".parse().unwrap();
+        assert_eq!(text(at), "2026-03-01T11:59:59Z");
+    }
 }

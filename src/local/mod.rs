@@ -5,6 +5,7 @@
 
 mod api_server;
 mod clock;
+mod events;
 pub mod images;
 pub mod jobs;
 mod kubeconfig;
@@ -115,6 +116,8 @@ pub struct Cluster {
     /// Stops what works through the server, before the server itself.
     stop_work: CancellationToken,
     work: Vec<JoinHandle<()>>,
+    /// Keeps others out of the directory; a store of its own does that itself.
+    _lock: Option<store::Lock>,
 }
 
 impl Cluster {
@@ -122,6 +125,9 @@ impl Cluster {
     pub async fn start(options: Options) -> Result<Self, Error> {
         make_private(&options.dir)?;
         let dir = (!options.ephemeral).then_some(options.dir.as_path());
+        // What is not stored lies there too: folders of Pods, the kubeconfig.
+        let lock = options.ephemeral.then(|| store::lock(&options.dir));
+        let lock = lock.transpose().map_err(Error::Store)?;
         let store = Arc::new(Store::open(dir).map_err(Error::Store)?);
         let logs = LogDir::new(options.dir.join("logs"));
         let stop = CancellationToken::new();
@@ -149,6 +155,7 @@ impl Cluster {
             tasks,
             stop_work,
             work,
+            _lock: lock,
         })
     }
 

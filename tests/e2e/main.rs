@@ -14,6 +14,7 @@ mod credentials;
 #[expect(dead_code, reason = "shared with tests/it, which uses all of it")]
 mod git_server;
 mod impersonation;
+mod matrix;
 #[path = "../it/prompts.rs"]
 mod nasty;
 mod node;
@@ -21,6 +22,7 @@ mod promise;
 mod prompts;
 mod pushed;
 mod rights;
+mod scarcity;
 mod secrets;
 #[path = "../it/ssh_server.rs"]
 #[expect(dead_code, reason = "shared with tests/it, which uses all of it")]

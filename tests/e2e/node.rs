@@ -31,11 +31,17 @@ pub(crate) const SYSTEM: &str = "axon-system";
 
 /// A cluster with a node, and Axon installed.
 pub(crate) struct Node {
-    kubectl: Vec<String>,
-    kubeconfig: String,
+    pub(crate) kubectl: Kubectl,
     /// Where Pods reach what a test serves.
     pub(crate) address: String,
     pub(crate) audit_log: String,
+}
+
+/// A program that speaks to one cluster.
+#[derive(Clone)]
+pub(crate) struct Kubectl {
+    words: Vec<String>,
+    kubeconfig: String,
 }
 
 /// What a test is given: the node, a namespace and a git server.
@@ -86,6 +92,39 @@ pub(crate) fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) ->
     }
 }
 
+impl Kubectl {
+    pub(crate) fn new(kubeconfig: String) -> Self {
+        let words = var("AXON_TEST_KUBECTL").unwrap();
+        Self {
+            words: words.split(' ').map(str::to_owned).collect(),
+            kubeconfig,
+        }
+    }
+
+    /// What kubectl prints, or what it complains of.
+    pub(crate) fn run(&self, args: &[&str], input: &str) -> Result<String, String> {
+        let mut child = Command::new(&self.words[0])
+            .args(&self.words[1..])
+            .args(["--kubeconfig", &self.kubeconfig])
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(input.as_bytes()).unwrap();
+        drop(stdin);
+        let output = child.wait_with_output().unwrap();
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() {
+            Ok(text(&output.stdout))
+        } else {
+            Err(text(&output.stderr))
+        }
+    }
+}
+
 impl Node {
     /// The node, once Axon runs on it; none where there is no node, unless it is required.
     fn installed() -> Option<Self> {
@@ -97,10 +136,8 @@ impl Node {
             eprintln!("left out: no node (run `make e2e`)");
             return None;
         };
-        let words = |name| var(name).unwrap().split(' ').map(str::to_owned).collect();
         let node = Self {
-            kubectl: words("AXON_TEST_KUBECTL"),
-            kubeconfig: var("AXON_TEST_KUBECONFIG").unwrap(),
+            kubectl: Kubectl::new(var("AXON_TEST_KUBECONFIG").unwrap()),
             address,
             audit_log: var("AXON_TEST_AUDIT_LOG").unwrap(),
         };
@@ -134,25 +171,7 @@ impl Node {
 
     /// What kubectl prints, or what it complains of.
     pub(crate) fn try_kubectl(&self, args: &[&str], input: &str) -> Result<String, String> {
-        let mut child = Command::new(&self.kubectl[0])
-            .args(&self.kubectl[1..])
-            .args(["--kubeconfig", &self.kubeconfig])
-            .args(args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        stdin.write_all(input.as_bytes()).unwrap();
-        drop(stdin);
-        let output = child.wait_with_output().unwrap();
-        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-        if output.status.success() {
-            Ok(text(&output.stdout))
-        } else {
-            Err(text(&output.stderr))
-        }
+        self.kubectl.run(args, input)
     }
 
     /// Prints what is known of a namespace and of the controllers.

@@ -28,7 +28,6 @@ const ROOTS: &[(&str, &[&str])] = &[
             "core.v1.Pod",
         ],
     ),
-    ("apis__events.k8s.io__v1", &["events.v1.Event"]),
     ("apis__batch__v1", &["batch.v1.Job"]),
     ("apis__apps__v1", &["apps.v1.Deployment"]),
     ("apis__coordination.k8s.io__v1", &["coordination.v1.Lease"]),

@@ -25,7 +25,7 @@ struct Ended {
     error: String,
 }
 
-const MANIFESTS: [(&str, &str); 5] = [
+const MANIFESTS: [(&str, &str); 6] = [
     (
         "map.yaml",
         "{apiVersion: v1, kind: ConfigMap, metadata: {name: one, labels: {a: b}}, data: {k: v}}",
@@ -33,6 +33,11 @@ const MANIFESTS: [(&str, &str); 5] = [
     (
         "map2.yaml",
         "{apiVersion: v1, kind: ConfigMap, metadata: {name: one, labels: {a: b}}, data: {k: w, l: x}}",
+    ),
+    (
+        "list.yaml",
+        "{apiVersion: v1, kind: List, items: [{apiVersion: v1, kind: ConfigMap, metadata: {name: of-list}}, \
+         {apiVersion: v1, kind: Secret, metadata: {name: of-list}, stringData: {k: v}}]}",
     ),
     (
         "bad.yaml",

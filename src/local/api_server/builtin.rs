@@ -6,9 +6,6 @@ use super::defaults;
 
 /// Name under which definitions are stored.
 pub(crate) const CRDS: &str = "customresourcedefinitions.apiextensions.k8s.io";
-/// Name under which events of both groups are stored, in the form of the core group.
-pub(crate) const EVENTS: &str = "events";
-
 /// One built-in resource.
 #[derive(Debug)]
 #[expect(
@@ -136,8 +133,7 @@ pub(crate) const TABLE: &[Builtin] = &[
         .short(&["svc"])
         .all()
         .returns_deleted(),
-    Builtin::new("", "events", "Event", EVENTS).short(&["ev"]),
-    Builtin::new("events.k8s.io", "events", "Event", EVENTS).short(&["ev"]),
+    Builtin::new("", "events", "Event", "events").short(&["ev"]),
     Builtin::new("", "pods", "Pod", "pods")
         .status()
         .generation()

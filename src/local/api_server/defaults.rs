@@ -69,6 +69,17 @@ pub(super) fn pod(object: &mut Value) {
     if let Some(spec) = object.get_mut("spec") {
         pod_spec(spec);
         default(spec, "enableServiceLinks", true);
+        for list in ["initContainers", "containers"] {
+            each(spec, list, ask_for_limits);
+        }
+    }
+}
+
+/// What is limited, and of which no less is asked for, is asked for as a whole.
+fn ask_for_limits(container: &mut Value) {
+    let limits = container["resources"]["limits"].as_object().cloned();
+    for (name, limit) in limits.into_iter().flatten() {
+        default(inner(&mut container["resources"], "requests"), &name, limit);
     }
 }
 
@@ -166,6 +177,9 @@ fn container(container: &mut Value) {
     each(container, "env", |env| {
         if let Some(field) = env.pointer_mut("/valueFrom/fieldRef") {
             default(field, "apiVersion", "v1");
+        }
+        if let Some(field) = env.pointer_mut("/valueFrom/resourceFieldRef") {
+            default(field, "divisor", "0");
         }
     });
 }

@@ -36,6 +36,7 @@ pub(super) fn answer(server: &Inner, method: &Method, path: &str, headers: &Head
         ["api"] => Some(json!({"kind": "APIVersions", "versions": ["v1"]})),
         ["apis"] => Some(groups(server)),
         ["apis", name] => group(server, name),
+        ["openapi", "v2"] => return openapi::nothing(),
         ["openapi", "v3"] => Some(openapi::index(server)),
         ["openapi", "v3", place @ ..] => openapi::document(server, &place.join("/")),
         ["api", "v1"] => resources(server, "", "v1"),

@@ -46,6 +46,17 @@ fn set_or_remove(fields: &mut Map<String, Value>, field: &str, value: Option<Val
     };
 }
 
+/// Whether lists and objects in `value` are nested more than `most` deep.
+pub(super) fn is_deeper(value: &Value, most: usize) -> bool {
+    let deeper = |inner: &Value| is_deeper(inner, most - 1);
+    match value {
+        Value::Array(_) | Value::Object(_) if most == 0 => true,
+        Value::Array(items) => items.iter().any(deeper),
+        Value::Object(fields) => fields.values().any(deeper),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
 pub(crate) fn is_deleting(object: &Value) -> bool {
     object["metadata"]["deletionTimestamp"].is_string()
 }

@@ -5,11 +5,15 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use http::StatusCode;
 use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
 
 use super::Inner;
+use super::reply;
+use super::reply::Reply;
 use super::resource::Resource;
 use super::resource::Rules;
 
@@ -50,6 +54,13 @@ pub(super) fn document(server: &Inner, wanted: &str) -> Option<Value> {
         "paths": paths,
         "components": {"schemas": schemas},
     }))
+}
+
+/// `OpenAPI` v2, as a document that describes nothing. `kubectl` asks for it, in protobuf, before it writes what a
+/// `List` holds, and leaves the judgement of what it finds no schema of to the server.
+pub(super) fn nothing() -> Reply {
+    let media = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+    reply::bytes(StatusCode::OK, media, Bytes::new())
 }
 
 fn place(resource: &Arc<Resource>) -> String {

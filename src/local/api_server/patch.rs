@@ -24,10 +24,8 @@ use super::write::Source;
 
 /// How many operations a JSON patch may have, as in Kubernetes.
 const MAX_OPERATIONS: usize = 10_000;
-/// How many operations may copy: each can double the object.
-const MAX_COPIES: usize = 8;
-/// How large an object may be in which copies are copied.
-const MAX_COPIED: usize = 64 << 10;
+/// How many bytes its operations may copy, as in Kubernetes: each could double the object.
+const MAX_COPIED: usize = 3 << 20;
 
 /// The kinds of patch, by media type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,26 +188,7 @@ fn patched(call: &Call, kind: Kind, old: &Value, sent: &Value) -> Result<Value, 
                     operations.0.len()
                 )));
             }
-            bounded(&operations, old)?;
-            for operation in operations.0 {
-                let operation = match operation {
-                    // As Kubernetes' library takes it.
-                    PatchOperation::Replace(it) if is_absent(&object, it.path.as_str()) => {
-                        PatchOperation::Add(json_patch::AddOperation {
-                            path: it.path,
-                            value: it.value,
-                        })
-                    }
-                    other => other,
-                };
-                // Where nothing is, there is null.
-                let is_void = matches!(&operation, PatchOperation::Test(test)
-                    if test.value.is_null() && is_absent(&object, test.path.as_str()));
-                if !is_void {
-                    json_patch::patch(&mut object, &[operation])
-                        .map_err(|_| ApiError::rejected())?;
-                }
-            }
+            operate(&mut object, operations)?;
         }
         Kind::Strategic => {
             let of = call.resource.type_name();
@@ -226,16 +205,44 @@ fn patched(call: &Call, kind: Kind, old: &Value, sent: &Value) -> Result<Value, 
     Ok(object)
 }
 
-/// An operation may copy what an earlier one has copied: so few of them would fill the memory.
-fn bounded(operations: &json_patch::Patch, old: &Value) -> Result<(), ApiError> {
-    let mut copies = operations
-        .0
-        .iter()
-        .filter(|it| matches!(it, PatchOperation::Copy(_)));
-    let many = copies.nth(MAX_COPIES).is_some();
-    let size = old.to_string().len();
-    if many || copies_itself(operations) && size > MAX_COPIED {
-        return Err(ApiError::rejected());
+/// Carries out a JSON patch, as long as it makes nothing too large or too deep.
+fn operate(object: &mut Value, operations: json_patch::Patch) -> Result<(), ApiError> {
+    let mut copied = 0;
+    for operation in operations.0 {
+        let operation = match operation {
+            // As Kubernetes' library takes it.
+            PatchOperation::Replace(it) if is_absent(object, it.path.as_str()) => {
+                PatchOperation::Add(json_patch::AddOperation {
+                    path: it.path,
+                    value: it.value,
+                })
+            }
+            other => other,
+        };
+        let (path, value) = match &operation {
+            // Where nothing is, there is null.
+            PatchOperation::Test(it)
+                if it.value.is_null() && is_absent(object, it.path.as_str()) =>
+            {
+                continue;
+            }
+            PatchOperation::Test(_) | PatchOperation::Remove(_) => (None, None),
+            PatchOperation::Add(it) => (Some(&it.path), Some(&it.value)),
+            PatchOperation::Replace(it) => (Some(&it.path), Some(&it.value)),
+            PatchOperation::Move(it) => (Some(&it.path), object.pointer(it.from.as_str())),
+            PatchOperation::Copy(it) => {
+                let value = object.pointer(it.from.as_str());
+                copied += value.map_or(0, |it| it.to_string().len());
+                (Some(&it.path), value)
+            }
+        };
+        let depth = path.map_or(0, |it| it.as_str().matches('/').count());
+        let room = write::MAX_DEPTH.checked_sub(depth);
+        let fits = room.is_some_and(|room| value.is_none_or(|it| !object::is_deeper(it, room)));
+        if !fits || copied > MAX_COPIED {
+            return Err(ApiError::rejected());
+        }
+        json_patch::patch(object, &[operation]).map_err(|_| ApiError::rejected())?;
     }
     Ok(())
 }
@@ -246,11 +253,54 @@ fn is_absent(object: &Value, path: &str) -> bool {
     object.pointer(path).is_none() && object.pointer(outer).is_some_and(Value::is_object)
 }
 
-/// Whether a copy could hold another copy.
-fn copies_itself(operations: &json_patch::Patch) -> bool {
-    let mut copies = operations
-        .0
-        .iter()
-        .filter(|it| matches!(it, PatchOperation::Copy(_)));
-    copies.nth(1).is_some()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn operated(object: &Value, operations: Value) -> Option<Value> {
+        let mut object = object.clone();
+        let operations = serde_json::from_value(operations).unwrap();
+        operate(&mut object, operations).ok().map(|()| object)
+    }
+
+    #[test]
+    fn nothing_grows_without_end() {
+        let copies = |many: usize| {
+            let copy = json!({"op": "copy", "from": "/a", "path": "/a/again"});
+            Value::Array(vec![copy; many])
+        };
+        let small = json!({"a": {}});
+        assert!(operated(&small, copies(5)).is_some());
+        assert!(operated(&small, copies(10_000)).is_none(), "too deep");
+        let large = json!({"a": {"text": "x".repeat(1 << 20)}});
+        assert!(operated(&large, copies(1)).is_some());
+        assert!(operated(&large, copies(2)).is_none(), "too large");
+        let below = |depth: usize| json!([{"op": "add", "path": "/a/".repeat(depth), "value": {}}]);
+        assert!(operated(&small, below(100)).is_none(), "nowhere");
+        let mut nested = json!({});
+        for _ in 0..100 {
+            nested = json!({"a": nested});
+        }
+        let add = |path: &str| json!([{"op": "add", "path": path, "value": nested}]);
+        assert!(operated(&small, add("/a/b")).is_some());
+        let path = format!("{}/b", "/a".repeat(50));
+        assert!(operated(&nested, add(&path)).is_none(), "too deep");
+        let moved = json!([{"op": "add", "path": "/b", "value": nested}, {"op": "move", "from": "/b", "path": path}]);
+        assert!(operated(&nested, moved).is_none(), "too deep");
+    }
+
+    #[test]
+    fn as_kubernetes_library_takes_them() {
+        let object = json!({"a": {}});
+        let done = operated(
+            &object,
+            json!([{"op": "replace", "path": "/a/new", "value": 1}]),
+        );
+        assert_eq!(done, Some(json!({"a": {"new": 1}})));
+        let done = operated(
+            &object,
+            json!([{"op": "test", "path": "/a/none", "value": null}]),
+        );
+        assert_eq!(done, Some(object));
+    }
 }

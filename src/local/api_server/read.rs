@@ -14,6 +14,7 @@ use super::call::Part;
 use super::error::ApiError;
 use super::reply;
 use super::reply::Reply;
+use super::request::check_list;
 use super::selector::Selector;
 use super::view::View;
 use crate::local::store::Entry;
@@ -62,6 +63,7 @@ pub(super) fn selector(call: &Call) -> Result<Selector, ApiError> {
 }
 
 pub(super) fn list(call: &Call) -> Result<Reply, ApiError> {
+    check_list(&call.query)?;
     let selector = selector(call)?;
     let limit = call.query.number("limit")?.unwrap_or(0);
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);

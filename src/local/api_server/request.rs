@@ -179,6 +179,81 @@ impl WriteOptions {
     }
 }
 
+/// Checks what a list asks for by more than a selector and a page.
+pub(crate) fn check_list(query: &Query) -> Result<(), ApiError> {
+    let matching = query.get(MATCH);
+    let is_given = matching.is_some();
+    let mut errors = forbidden(&[
+        (
+            is_given && query.get("resourceVersion").is_none(),
+            "resourceVersionMatch is forbidden unless resourceVersion is provided",
+        ),
+        (is_given && query.get("continue").is_some(), WITH_CONTINUE),
+    ]);
+    errors.extend(unsupported(matching, &["Exact", "NotOlderThan", ""]));
+    errors.extend(forbidden(&[(
+        matching == Some("Exact") && query.get("resourceVersion") == Some("0"),
+        "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
+    )]));
+    if query.get("sendInitialEvents").is_some() {
+        let why = "sendInitialEvents is forbidden for list";
+        errors.push(FieldError::new(
+            "sendInitialEvents",
+            Problem::Forbidden,
+            why,
+        ));
+    }
+    all_well(&errors)
+}
+
+/// Checks what a watch asks for by more than a selector.
+pub(crate) fn check_watch(query: &Query) -> Result<(), ApiError> {
+    let matching = query.get(MATCH);
+    let is_given = matching.is_some();
+    let initial = query.get("sendInitialEvents").is_some();
+    let mut errors = forbidden(&[
+        (
+            initial && matching != Some("NotOlderThan"),
+            "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+        ),
+        (
+            is_given && !initial,
+            "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+        ),
+    ]);
+    errors.extend(unsupported(matching, &["NotOlderThan"]));
+    let pages = is_given && query.get("continue").is_some();
+    errors.extend(forbidden(&[(pages, WITH_CONTINUE)]));
+    all_well(&errors)
+}
+
+const MATCH: &str = "resourceVersionMatch";
+const WITH_CONTINUE: &str = "resourceVersionMatch is forbidden when continue is provided";
+
+fn forbidden(rules: &[(bool, &str)]) -> Vec<FieldError> {
+    let broken = rules.iter().filter(|(is_broken, _)| *is_broken);
+    let errors = broken.map(|(_, why)| FieldError::new(MATCH, Problem::Forbidden, *why));
+    errors.collect()
+}
+
+fn unsupported(matching: Option<&str>, known: &[&str]) -> Option<FieldError> {
+    let given = matching.filter(|it| !known.contains(it))?;
+    let quoted: Vec<_> = known.iter().map(|it| format!("{it:?}")).collect();
+    let why = format!("supported values: {}", quoted.join(", "));
+    Some(FieldError::new(
+        MATCH,
+        Problem::Unsupported(json!(given)),
+        why,
+    ))
+}
+
+fn all_well(errors: &[FieldError]) -> Result<(), ApiError> {
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(ApiError::bad_options("ListOptions", errors))
+}
+
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {

@@ -22,6 +22,7 @@ use super::error::ApiError;
 use super::read;
 use super::reply;
 use super::reply::Reply;
+use super::request::check_watch;
 use super::selector::Selector;
 use super::view::View;
 use crate::local::store::Change;
@@ -59,6 +60,7 @@ struct Watch {
 }
 
 pub(super) fn watch(mut call: Call) -> Result<Reply, ApiError> {
+    check_watch(&call.query)?;
     let mut query_selector = read::selector(&call)?;
     if !call.name.is_empty() {
         query_selector = query_selector.with_name(&call.name);
@@ -89,11 +91,6 @@ impl Watch {
     fn begin(&mut self) -> Result<(), ApiError> {
         let asked = self.call.query.number("resourceVersion")?;
         let initial = self.call.query.flag("sendInitialEvents");
-        if initial && self.call.query.get("resourceVersionMatch") != Some("NotOlderThan") {
-            return Err(ApiError::bad_request(
-                "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-            ));
-        }
         match asked {
             Some(revision) if revision > 0 && !initial => {
                 let memory = self.call.server.store.read();

@@ -23,10 +23,13 @@ use super::view::View;
 use crate::local::store::Action;
 use crate::local::store::Entry;
 use crate::local::store::Expected;
+use crate::local::store::Key;
 use crate::local::store::WriteError;
 
 /// How often a write that may start over does so when others write the same object.
 pub(super) const MAX_RETRIES: usize = 16;
+/// How deep what is stored may be nested: it is read anew with a reader that gives up at 128.
+pub(super) const MAX_DEPTH: usize = 120;
 /// How often another name is made up when a generated one is taken.
 const MAX_GENERATED: usize = 8;
 
@@ -96,14 +99,18 @@ pub(super) fn make(call: &Call, mut sent: Value, source: Source) -> Result<Reply
     if call.options.dry_run {
         return Ok(answer_dry(call, StatusCode::CREATED, object));
     }
-    let written = call
-        .server
-        .store
-        .write(&key, Expected::Absent, Action::Put(object));
-    let entry = written.map_err(|error| match error {
-        WriteError::Changed => ApiError::already_exists(resource, &name),
-        other => failed(&other),
-    })?;
+    let within = call.namespace.as_deref().map(namespace_key);
+    let expected = Expected::Absent { within };
+    let written = call.server.store.write(&key, expected, Action::Put(object));
+    let entry = match written {
+        Ok(entry) => entry,
+        Err(WriteError::Changed) => {
+            // The namespace may have begun to go since it was looked at.
+            check_namespace(call)?;
+            return Err(ApiError::already_exists(resource, &name));
+        }
+        Err(other) => return Err(failed(&other)),
+    };
     after(call);
     Ok(answer(call, StatusCode::CREATED, &entry))
 }
@@ -236,6 +243,11 @@ fn complete(
     }
     count_generation(resource, old, &mut object);
     validate::check(call, old, &object)?;
+    if object::is_deeper(&object, MAX_DEPTH) {
+        return Err(ApiError::bad_request(format!(
+            "the object is nested more than {MAX_DEPTH} deep, its managed fields included"
+        )));
+    }
     if call.part == Part::Whole && resource.is_custom() {
         for warning in metadata::finalizer_warnings(old, &object) {
             call.warn(warning);
@@ -397,8 +409,7 @@ fn check_namespace(call: &Call) -> Result<(), ApiError> {
     let namespaces = registry
         .find("", "v1", "namespaces")
         .expect("it is built in");
-    let key = crate::local::store::Key::new("namespaces", "", namespace);
-    let found = call.server.store.get(&key);
+    let found = call.server.store.get(&namespace_key(namespace));
     let found = found.ok_or_else(|| ApiError::not_found(&namespaces, namespace))?;
     if object::is_deleting(&found.object()) {
         let why = format!(
@@ -414,6 +425,10 @@ fn check_namespace(call: &Call) -> Result<(), ApiError> {
         return Err(error);
     }
     Ok(())
+}
+
+fn namespace_key(name: &str) -> Key {
+    Key::new("namespaces", "", name)
 }
 
 /// What follows a write: a definition changes what is served.

@@ -7,10 +7,10 @@ use k8s_openapi::api::batch::v1::JobStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 const FAILURE_TARGET: &str = "FailureTarget";
-const FAILED: &str = "Failed";
+pub(super) const FAILED: &str = "Failed";
 const SUCCESS_CRITERIA_MET: &str = "SuccessCriteriaMet";
-const COMPLETE: &str = "Complete";
-const SUSPENDED: &str = "Suspended";
+pub(super) const COMPLETE: &str = "Complete";
+pub(super) const SUSPENDED: &str = "Suspended";
 
 /// How a Job is to end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,6 +91,19 @@ pub(super) fn resume(status: &mut JobStatus, now: Timestamp) -> bool {
         set(status, SUSPENDED, false, "JobResumed", "Job resumed", now);
     }
     was_suspended
+}
+
+/// Conditions that `after` has and `before` has not, or not so.
+pub(super) fn new<'a>(
+    before: &'a JobStatus,
+    after: &'a JobStatus,
+) -> impl Iterator<Item = &'a JobCondition> {
+    let was = |it: &JobCondition| {
+        let mut all = before.conditions.iter().flatten();
+        all.any(|old| old.type_ == it.type_ && old.status == it.status)
+    };
+    let all = after.conditions.iter().flatten();
+    all.filter(move |it| !was(it))
 }
 
 fn holds<'a>(status: &'a JobStatus, kind: &str) -> Option<&'a JobCondition> {

@@ -227,7 +227,8 @@ impl<'a> View<'a> {
             });
         }
         let limit = self.spec(|it| it.backoff_limit);
-        if self.failures() > limit.unwrap_or(DEFAULT_BACKOFF_LIMIT) {
+        let limit = limit.unwrap_or(DEFAULT_BACKOFF_LIMIT);
+        if self.failures() > limit || self.restarts() > limit.max(1) - 1 {
             return Some(Goal::Failed {
                 reason: "BackoffLimitExceeded".to_owned(),
                 message: "Job has reached the specified backoff limit".to_owned(),
@@ -321,6 +322,17 @@ impl<'a> View<'a> {
     fn failures(&self) -> i32 {
         let uncounted = i32::try_from(self.uncounted.failed.len()).unwrap_or(i32::MAX);
         self.status.failed.unwrap_or(0).saturating_add(uncounted)
+    }
+
+    /// How often containers started again that are to do so after a failure.
+    fn restarts(&self) -> i32 {
+        let template = self.spec(|it| it.template.spec.clone());
+        let policy = template.and_then(|it| it.restart_policy);
+        if policy.as_deref() != Some("OnFailure") {
+            return 0;
+        }
+        let going = self.pods.iter().filter(|it| !is_over(it));
+        going.map(pods::restarts).fold(0, i32::saturating_add)
     }
 
     /// The number of the next Pod: all that failed so far, and on past names still taken.

@@ -7,6 +7,7 @@
 mod backoff;
 mod conditions;
 mod decide;
+mod news;
 mod pod;
 mod policy;
 mod trouble;
@@ -15,7 +16,6 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::Client;
@@ -150,28 +150,32 @@ async fn look(seen: &Job, client: &Client) -> Result<Action, Error> {
     own.retain(|it| pod::is_controlled_by(it, &uid));
     let decision = decide(&job, &own, clock::now());
     let look_again = decision.look_again;
-    carry_out(&jobs, &pods, job, decision).await?;
+    Box::pin(carry_out(client, &jobs, &pods, job, decision)).await?;
     Ok(look_again.map_or_else(Action::await_change, Action::requeue))
 }
 
 /// Does what was decided, each step such that it may be done again.
 async fn carry_out(
+    client: &Client,
     jobs: &Api<Job>,
     pods: &Api<Pod>,
     job: Job,
     decision: Decision,
 ) -> Result<(), Error> {
     for name in &decision.delete {
-        let deleted = pods.delete(name, &DeleteParams::default()).await;
-        unless_gone(deleted).map_err(Error::Delete)?;
+        let gone = pods.delete(name, &DeleteParams::default()).await;
+        unless_gone(gone).map_err(Error::Delete)?;
+        news::tell(client, &job, news::deleted(name)).await;
     }
     if let Some(attempt) = decision.create {
         let pod = pod::build(&job, attempt);
         match pods.create(&PostParams::default(), &pod).await {
-            Ok(_) => {}
+            Ok(pod) => news::tell(client, &job, news::created(&pod.name_any())).await,
             Err(kube::Error::Api(status)) if status.is_already_exists() => {}
             Err(error) => {
-                tell_refusal(jobs.clone().into_client(), &job, &error).await;
+                if let kube::Error::Api(status) = &error {
+                    news::tell(client, &job, news::refused(&status.message)).await;
+                }
                 return Err(Error::Create(error));
             }
         }
@@ -190,6 +194,8 @@ async fn carry_out(
         return unless_gone(deleted).map_err(Error::Expire);
     }
     if let Some(status) = decision.status {
+        let before = job.status.clone().unwrap_or_default();
+        let notes = news::between(&before, &status);
         let job = Job {
             status: Some(status),
             ..job
@@ -197,25 +203,14 @@ async fn carry_out(
         jobs.replace_status(&name, &PostParams::default(), &job)
             .await
             .map_err(Error::Status)?;
+        for note in notes {
+            news::tell(client, &job, note).await;
+        }
     }
     for name in &decision.release {
         release(pods, name).await?;
     }
     Ok(())
-}
-
-/// An event for the owner of the Job; best effort.
-async fn tell_refusal(client: Client, job: &Job, error: &kube::Error) {
-    let kube::Error::Api(status) = error else {
-        return;
-    };
-    let events: Api<Event> = Api::namespaced(client, &job.namespace().unwrap_or_default());
-    let event = trouble::refused(job, &status.message, clock::now());
-    match events.create(&PostParams::default(), &event).await {
-        Ok(_) => {}
-        Err(kube::Error::Api(status)) if status.is_already_exists() => {}
-        Err(error) => tracing::debug!(%error, "an event could not be written"),
-    }
 }
 
 async fn release_orphan(pod: Arc<Pod>, context: Arc<Context>) -> Result<Action, Error> {

@@ -7,7 +7,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::status::Container;
 use super::status::Phase;
 use super::status::Progress;
-use super::status::State;
 use super::status::Verdict;
 
 /// Says that a process of the Pod may have been started.
@@ -42,6 +41,7 @@ pub(super) fn of(
     ];
     all.extend(disruption(progress));
     for new in &mut all {
+        new.observed_generation = progress.generation;
         let same = before
             .iter()
             .find(|old| old.type_ == new.type_ && old.status == new.status);
@@ -73,10 +73,7 @@ fn initialization(progress: &Progress) -> PodCondition {
         it.reason = Some("ContainersNotInitialized".to_owned());
         it.message = Some(listed(
             "containers with incomplete status",
-            progress
-                .init
-                .iter()
-                .filter(|it| !matches!(&it.state, State::Ended(end) if end.code == 0)),
+            progress.init.iter().filter(|it| !it.has_initialized()),
         ));
     }
     it
@@ -85,9 +82,11 @@ fn initialization(progress: &Progress) -> PodCondition {
 fn readiness(progress: &Progress) -> PodCondition {
     let unready = || {
         progress
-            .main
+            .init
             .iter()
-            .filter(|it| !matches!(it.state, State::Running { .. }))
+            .filter(|it| it.is_sidecar)
+            .chain(&progress.main)
+            .filter(|it| !it.is_running())
     };
     let phase = progress.phase();
     let ready = phase == Phase::Running && unready().next().is_none();

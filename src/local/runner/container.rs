@@ -21,14 +21,21 @@ use super::plan;
 use super::plan::Places;
 use super::process;
 use super::process::Process;
+use super::restart::Backoff;
+use super::restart::Restarts;
+use super::restart::go_duration;
 use super::sources::Wanted;
+use super::status;
 use super::status::COMPLETED;
+use super::status::CRASH_LOOP;
+use super::status::CREATING;
 use super::status::ERROR;
 use super::status::End;
 use super::status::START_ERROR;
 use super::status::State;
 use super::supervise::REFUSED;
 use crate::local::clock;
+use crate::local::events::Note;
 
 /// Pauses between tries at something that another person may put right.
 const RETRY_FIRST: Duration = Duration::from_millis(250);
@@ -47,14 +54,9 @@ pub(super) enum Update {
     /// knows.
     Claim(oneshot::Sender<()>),
     State(Slot, State),
+    /// Its process ended, and the next one starts after the state told.
+    Again(Slot, End, State),
     Event(Note),
-}
-
-/// An event about a container.
-pub(super) struct Note {
-    pub(super) warning: bool,
-    pub(super) reason: &'static str,
-    pub(super) message: String,
 }
 
 /// When a container is to be killed; it is asked to end as soon as this is set.
@@ -69,52 +71,90 @@ pub(super) struct Runner {
     pub(super) spec: v1::Container,
     pub(super) tell: mpsc::Sender<Update>,
     pub(super) halt: watch::Receiver<Halt>,
+    pub(super) restarts: Restarts,
 }
 
 impl Runner {
-    /// Runs the container to its end, or until a halt comes before it started.
+    /// Runs the container to its end, as often as its restart policy says, or until a halt comes.
     pub(super) async fn run(mut self) {
-        let Some(launch) = self.configured().await else {
-            return;
-        };
-        let name = self.spec.name.clone();
+        let mut backoff = Backoff::default();
+        while let Some(end) = self.run_once().await {
+            if !self.restarts.after(end.code) || self.halt.borrow().is_some() {
+                return self.state(State::Ended(end)).await;
+            }
+            let pause = backoff.after(&end);
+            let waiting = self.between(pause).await;
+            let again = Update::Again(self.slot, end, waiting);
+            let _ = self.tell.send(again).await;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = halted(&mut self.halt) => return,
+            }
+        }
+    }
+
+    /// Runs one process. None after a halt that came before there was one.
+    async fn run_once(&mut self) -> Option<End> {
         let image = self.spec.image.clone().unwrap_or_default();
-        self.note(
-            false,
-            "Pulled",
-            format!("Container image \"{image}\" already present on machine"),
-        )
-        .await;
+        let pulled = format!(
+            "Container image \"{image}\" already present on machine and can be accessed by the pod"
+        );
+        self.note(Note::normal("Pulled", pulled)).await;
+        let launch = self.configured().await?;
         let (answer, claimed) = oneshot::channel();
         let told = self.tell.send(Update::Claim(answer)).await.is_ok();
         if !told || claimed.await.is_err() || self.halt.borrow().is_some() {
-            return;
+            return None;
         }
-        self.note(false, "Created", format!("Created container: {name}"))
+        self.note(Note::normal("Created", "Container created"))
             .await;
         let started = clock::now();
         match Process::start(&self.node.options.supervisor, &launch).await {
             Ok(process) => {
                 drop(launch.env);
                 self.state(State::Running { since: started }).await;
-                self.note(false, "Started", format!("Started container {name}"))
+                self.note(Note::normal("Started", "Container started"))
                     .await;
                 let code = self.attend(process).await;
-                let end = self.end(code, started, &launch.log);
-                self.state(State::Ended(end)).await;
+                Some(self.end(code, started, &launch.log))
             }
             Err(error) => {
                 let message = refusal(&error);
-                self.note(true, "Failed", format!("Error: {message}")).await;
-                self.state(State::Ended(End {
+                self.note(Note::warning("Failed", format!("Error: {message}")))
+                    .await;
+                Some(End {
                     code: REFUSED,
                     reason: START_ERROR.to_owned(),
                     message,
                     started: None,
                     finished: clock::now(),
-                }))
-                .await;
+                })
             }
+        }
+    }
+
+    /// Says why the next process does not start at once. The words are the kubelet's.
+    async fn between(&self, pause: Duration) -> State {
+        if pause.is_zero() {
+            return status::waiting(CREATING);
+        }
+        let meta = &self.pod.metadata;
+        let known = |it: &Option<String>| it.clone().unwrap_or_default();
+        let pod = format!(
+            "{}_{}({})",
+            known(&meta.name),
+            known(&meta.namespace),
+            known(&meta.uid)
+        );
+        let name = &self.spec.name;
+        let event = format!("Back-off restarting failed container {name} in pod {pod}");
+        self.note(Note::warning("BackOff", event)).await;
+        State::Waiting {
+            reason: CRASH_LOOP,
+            message: Some(format!(
+                "back-off {} restarting failed container={name} pod={pod}",
+                go_duration(pause)
+            )),
         }
     }
 
@@ -127,7 +167,7 @@ impl Runner {
                 Ok(launch) => return Some(launch),
                 Err(why) => {
                     if last.as_ref() != Some(&why) {
-                        self.note(true, "Failed", format!("Error: {}", why.message))
+                        self.note(Note::warning("Failed", format!("Error: {}", why.message)))
                             .await;
                         self.state(State::Waiting {
                             reason: why.reason,
@@ -147,7 +187,8 @@ impl Runner {
 
     async fn configure(&self) -> Result<Launch, plan::Waiting> {
         let image = self.spec.image.as_deref().unwrap_or_default();
-        let image = (self.node.options.images)(image).map_err(plan::Waiting::image)?;
+        let image = (self.node.options.images)(image)
+            .map_err(|why| plan::Waiting::image(&self.spec, why))?;
         let namespace = self.pod.metadata.namespace.as_deref().unwrap_or_default();
         let sources = Wanted::by_container(&self.spec)
             .read(&self.node.client, namespace)
@@ -206,12 +247,7 @@ impl Runner {
         let _ = self.tell.send(Update::State(self.slot, state)).await;
     }
 
-    async fn note(&self, warning: bool, reason: &'static str, message: String) {
-        let note = Note {
-            warning,
-            reason,
-            message,
-        };
+    async fn note(&self, note: Note) {
         let _ = self.tell.send(Update::Event(note)).await;
     }
 }

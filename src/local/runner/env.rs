@@ -52,7 +52,7 @@ pub(super) fn environment(
     for var in container.env.iter().flatten() {
         let value = match (&var.value, &var.value_from) {
             (Some(text), _) if !text.is_empty() => Some(expand(text, &known)),
-            (_, Some(from)) => value_from(&var.name, from, pod, sources)?,
+            (_, Some(from)) => value_from(&var.name, from, container, pod, sources)?,
             _ => Some(String::new()),
         };
         if let Some(value) = value {
@@ -99,6 +99,7 @@ fn take_all(
 fn value_from(
     variable: &str,
     from: &EnvVarSource,
+    container: &Container,
     pod: &Pod,
     sources: &Sources,
 ) -> Result<Option<String>, Error> {
@@ -107,6 +108,10 @@ fn value_from(
     };
     if let Some(it) = &from.field_ref {
         let value = fields::field(pod, &it.field_path).ok_or_else(unsupported)?;
+        return Ok(Some(value));
+    }
+    if let Some(it) = &from.resource_field_ref {
+        let value = fields::resource(pod, Some(container), it).ok_or_else(unsupported)?;
         return Ok(Some(value));
     }
     let (kind, shown, name, key, optional, content) = if let Some(it) = &from.secret_key_ref {

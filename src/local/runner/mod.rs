@@ -18,6 +18,7 @@ mod plan;
 mod pod;
 mod process;
 mod quantity;
+mod restart;
 mod resume;
 mod sources;
 mod status;

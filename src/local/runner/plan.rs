@@ -45,9 +45,15 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    pub(super) fn image(message: String) -> Self {
+    /// The image of this container is not there.
+    pub(super) fn image(container: &Container, message: String) -> Self {
+        let is_never_pulled = container.image_pull_policy.as_deref() == Some("Never");
         Self {
-            reason: "ImagePullBackOff",
+            reason: if is_never_pulled {
+                "ErrImageNeverPull"
+            } else {
+                "ImagePullBackOff"
+            },
             message,
         }
     }

@@ -6,6 +6,7 @@ mod fate;
 mod fill;
 mod pull;
 
+use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,16 +17,17 @@ use k8s_openapi::api::core::v1::PodStatus;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
+use tokio::task;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Node;
 use super::container::Halt;
-use super::container::Note;
 use super::container::Runner;
 use super::container::Slot;
 use super::container::Update;
 use super::plan::Places;
+use super::restart::Restarts;
 use super::resume::Resume;
 use super::resume::resume;
 use super::status::End;
@@ -38,6 +40,7 @@ use super::volumes;
 use super::writer::Error;
 use super::writer::Writer;
 use crate::local::clock;
+use crate::local::events::Note;
 
 /// How many words of containers may wait for the Pod to hear them.
 const UPDATES: usize = 16;
@@ -62,6 +65,8 @@ pub(super) struct Worker {
     progress: Progress,
     written: Option<PodStatus>,
     halt: watch::Sender<Halt>,
+    /// Sidecars end after all others.
+    sidecar_halt: watch::Sender<Halt>,
     is_gone: bool,
     is_stopping: bool,
 }
@@ -90,6 +95,7 @@ pub(super) async fn look_after(
         pod,
         places: Arc::new(places),
         halt: watch::Sender::new(None),
+        sidecar_halt: watch::Sender::new(None),
         is_gone: false,
         is_stopping: false,
     };
@@ -109,6 +115,25 @@ pub(super) async fn look_after(
     }
     volumes::clear(&worker.places.volumes(), &worker.pod);
     worker.linger().await;
+}
+
+/// The containers of a Pod that are at work.
+struct Crew {
+    tasks: JoinSet<()>,
+    slots: HashMap<task::Id, Slot>,
+    tell: mpsc::Sender<Update>,
+}
+
+impl Crew {
+    fn new() -> (Self, mpsc::Receiver<Update>) {
+        let (tell, updates) = mpsc::channel(UPDATES);
+        let crew = Self {
+            tasks: JoinSet::new(),
+            slots: HashMap::new(),
+            tell,
+        };
+        (crew, updates)
+    }
 }
 
 impl Worker {
@@ -133,21 +158,43 @@ impl Worker {
         {
             return self.settle();
         }
-        let spec = self.pod.spec.clone().unwrap_or_default();
-        for (at, container) in spec.init_containers.into_iter().flatten().enumerate() {
-            self.drive(vec![(Slot::Init(at), container)]).await;
-            let ended_well = matches!(
-                &self.progress.init[at].state,
-                State::Ended(end) if end.code == 0
-            );
-            if !ended_well || self.is_halted() {
-                return self.settle();
+        let (mut crew, mut updates) = Crew::new();
+        self.initialize(&mut crew, &mut updates).await;
+        if self.progress.initialized() && !self.is_halted() {
+            let spec = self.pod.spec.clone().unwrap_or_default();
+            let restarts = Restarts::of_main(&spec);
+            for (at, it) in spec.containers.into_iter().enumerate() {
+                self.start(&mut crew, Slot::Main(at), it, restarts);
             }
         }
-        let main = spec.containers.into_iter().enumerate();
-        self.drive(main.map(|(at, it)| (Slot::Main(at), it)).collect())
+        let only_sidecars = |worker: &Self, crew: &Crew| {
+            let mut slots = crew.slots.values();
+            slots.all(|slot| worker.progress.is_sidecar(*slot))
+        };
+        self.drive(&mut crew, &mut updates, only_sidecars).await;
+        self.dismiss_sidecars();
+        self.drive(&mut crew, &mut updates, |_, crew| crew.slots.is_empty())
             .await;
         self.settle();
+    }
+
+    /// Runs the init containers, one after the other.
+    async fn initialize(&mut self, crew: &mut Crew, updates: &mut mpsc::Receiver<Update>) {
+        let spec = self.pod.spec.clone().unwrap_or_default();
+        for (at, it) in spec.init_containers.iter().flatten().enumerate() {
+            let restarts = Restarts::of_init(&spec, it);
+            self.start(crew, Slot::Init(at), it.clone(), restarts);
+            let passed = |worker: &Self, crew: &Crew| {
+                let is_up = worker.progress.init[at].is_sidecar
+                    && worker.progress.init[at].has_initialized();
+                let is_over = !crew.slots.values().any(|slot| *slot == Slot::Init(at));
+                is_up || is_over || worker.is_halted()
+            };
+            self.drive(crew, updates, passed).await;
+            if !self.progress.init[at].has_initialized() || self.is_halted() {
+                return;
+            }
+        }
     }
 
     /// Says on which node the Pod is, and that it is seen.
@@ -167,34 +214,49 @@ impl Worker {
                 meta.namespace.as_deref().unwrap_or_default(),
                 meta.name.as_deref().unwrap_or_default()
             );
-            self.note("Scheduled", message, false);
+            self.note(Note::normal("Scheduled", message));
         }
         self.write().await
     }
 
-    /// Runs these containers to their ends.
-    async fn drive(&mut self, containers: Vec<(Slot, v1::Container)>) {
-        let (tell, mut updates) = mpsc::channel(UPDATES);
-        let mut tasks = JoinSet::new();
-        for (slot, spec) in containers {
-            let runner = Runner {
-                node: self.node.clone(),
-                pod: self.pod.clone(),
-                places: self.places.clone(),
-                slot,
-                spec,
-                tell: tell.clone(),
-                halt: self.halt.subscribe(),
-            };
-            tasks.spawn(runner.run());
-        }
-        drop(tell);
-        loop {
+    fn start(&self, crew: &mut Crew, slot: Slot, spec: v1::Container, restarts: Restarts) {
+        let halt = if self.progress.is_sidecar(slot) {
+            &self.sidecar_halt
+        } else {
+            &self.halt
+        };
+        let runner = Runner {
+            node: self.node.clone(),
+            pod: self.pod.clone(),
+            places: self.places.clone(),
+            slot,
+            spec,
+            tell: crew.tell.clone(),
+            halt: halt.subscribe(),
+            restarts,
+        };
+        let task = crew.tasks.spawn(runner.run()).id();
+        crew.slots.insert(task, slot);
+    }
+
+    /// Hears what the containers say, and heeds what comes from outside, until `enough`.
+    async fn drive(
+        &mut self,
+        crew: &mut Crew,
+        updates: &mut mpsc::Receiver<Update>,
+        enough: impl Fn(&Self, &Crew) -> bool,
+    ) {
+        while !enough(self, crew) {
             tokio::select! {
-                update = updates.recv() => match update {
-                    Some(update) => self.hear(update).await,
-                    None => break,
-                },
+                Some(update) = updates.recv() => self.hear(update).await,
+                Some(ended) = crew.tasks.join_next_with_id() => {
+                    // All of its words come before its end.
+                    while let Ok(update) = updates.try_recv() {
+                        self.hear(update).await;
+                    }
+                    let task = ended.map_or_else(|lost| lost.id(), |(task, ())| task);
+                    crew.slots.remove(&task);
+                }
                 () = self.heed() => {}
             }
         }
@@ -204,17 +266,19 @@ impl Worker {
         match update {
             Update::Claim(answer) => self.claim(answer).await,
             Update::State(slot, state) => {
-                let place = match slot {
-                    Slot::Init(at) => self.progress.init.get_mut(at),
-                    Slot::Main(at) => self.progress.main.get_mut(at),
-                };
-                if let Some(place) = place {
-                    place.state = state;
+                let place = self.progress.at(slot);
+                let is_again = place.last.is_some() && matches!(place.state, State::Waiting { .. });
+                if is_again && !matches!(state, State::Waiting { .. }) {
+                    place.restarts += 1;
                 }
-                // The end of all is written after the last word of all.
-                if !self.progress.phase().is_final() {
-                    let _ = self.write().await;
-                }
+                place.state = state;
+                self.write_unless_over().await;
+            }
+            Update::Again(slot, end, waiting) => {
+                let place = self.progress.at(slot);
+                place.last = Some(end);
+                place.state = waiting;
+                self.write_unless_over().await;
             }
             Update::Event(note) => self.node.events.tell(&self.pod, note),
         }
@@ -240,15 +304,28 @@ impl Worker {
         let now = clock::now();
         let all = self.progress.init.iter_mut().chain(&mut self.progress.main);
         for container in all {
-            if let State::Running { since } = container.state {
-                container.state = State::Ended(End {
-                    code: KILLED,
-                    reason: UNKNOWN.to_owned(),
-                    message: String::new(),
-                    started: Some(since),
-                    finished: now,
-                });
+            match (&container.state, container.last.take()) {
+                (State::Running { since }, last) => {
+                    container.state = State::Ended(End {
+                        code: KILLED,
+                        reason: UNKNOWN.to_owned(),
+                        message: String::new(),
+                        started: Some(*since),
+                        finished: now,
+                    });
+                    container.last = last;
+                }
+                // It was to start again.
+                (State::Waiting { .. }, Some(last)) => container.state = State::Ended(last),
+                (State::Waiting { .. } | State::Ended(_), last) => container.last = last,
             }
+        }
+    }
+
+    /// The end of all is written after the last word of all.
+    async fn write_unless_over(&mut self) {
+        if !self.progress.phase().is_final() {
+            let _ = self.write().await;
         }
     }
 
@@ -304,12 +381,7 @@ impl Worker {
         }
     }
 
-    fn note(&self, reason: &'static str, message: String, warning: bool) {
-        let note = Note {
-            warning,
-            reason,
-            message,
-        };
+    fn note(&self, note: Note) {
         self.node.events.tell(&self.pod, note);
     }
 }

@@ -59,17 +59,17 @@ fn has_started(status: &ContainerStatus) -> bool {
 fn restore(containers: &mut [Container], written: &[ContainerStatus], now: Timestamp) {
     for container in containers {
         let found = written.iter().find(|it| it.name == container.name);
-        let Some(state) = found.and_then(|it| it.state.as_ref()) else {
+        let Some((found, state)) = found.and_then(|it| Some((it, it.state.as_ref()?))) else {
             continue;
         };
+        let last = found
+            .last_state
+            .as_ref()
+            .and_then(|it| it.terminated.as_ref());
+        container.last = last.map(|it| End::read(it, now));
+        container.restarts = found.restart_count;
         if let Some(end) = &state.terminated {
-            container.state = State::Ended(End {
-                code: end.exit_code,
-                reason: end.reason.clone().unwrap_or_default(),
-                message: end.message.clone().unwrap_or_default(),
-                started: end.started_at.as_ref().map(|it| it.0),
-                finished: end.finished_at.as_ref().map_or(now, |it| it.0),
-            });
+            container.state = State::Ended(End::read(end, now));
         } else if let Some(running) = &state.running {
             container.state = State::Ended(End {
                 code: KILLED,

@@ -3,6 +3,7 @@
 //! Pure: `now` comes in, nothing is sent.
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1;
 use k8s_openapi::api::core::v1::ContainerState;
 use k8s_openapi::api::core::v1::ContainerStateRunning;
 use k8s_openapi::api::core::v1::ContainerStateTerminated;
@@ -12,15 +13,19 @@ use k8s_openapi::api::core::v1::HostIP;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::core::v1::PodIP;
 use k8s_openapi::api::core::v1::PodStatus;
+use k8s_openapi::api::core::v1::VolumeMountStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::conditions;
+use super::container::Slot;
 use super::fields::ADDRESS;
 
 /// What is known of a Pod on this node.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Progress {
     pub(super) uid: String,
+    /// Of the Pod's spec as it was seen last.
+    pub(super) generation: Option<i64>,
     pub(super) accepted: Timestamp,
     /// Whether a process of the Pod may have been started. It never goes back.
     pub(super) begun: bool,
@@ -34,7 +39,15 @@ pub(super) struct Progress {
 pub(super) struct Container {
     pub(super) name: String,
     pub(super) image: String,
+    mounts: Option<Vec<VolumeMountStatus>>,
+    resources: Option<v1::ResourceRequirements>,
+    /// Whether it initializes by running, and goes on beside the others: an init container that is always
+    /// started again.
+    pub(super) is_sidecar: bool,
     pub(super) state: State,
+    /// How its process before this one ended.
+    pub(super) last: Option<End>,
+    pub(super) restarts: i32,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -75,8 +88,12 @@ pub(super) enum Phase {
     Failed,
 }
 
+/// What is said of a Pod that its own deadline ended.
+pub(super) const DEADLINE_EXCEEDED: &str =
+    "Pod was active on the node longer than the specified deadline";
 pub(super) const CREATING: &str = "ContainerCreating";
 pub(super) const INITIALIZING: &str = "PodInitializing";
+pub(super) const CRASH_LOOP: &str = "CrashLoopBackOff";
 pub(super) const COMPLETED: &str = "Completed";
 pub(super) const ERROR: &str = "Error";
 pub(super) const START_ERROR: &str = "StartError";
@@ -95,19 +112,25 @@ impl Progress {
         } else {
             INITIALIZING
         };
-        let listed = |containers: Vec<k8s_openapi::api::core::v1::Container>| {
+        let listed = |containers: Vec<v1::Container>| {
             containers
                 .into_iter()
                 .map(|it| Container {
+                    is_sidecar: is_sidecar(&it),
+                    mounts: mounts(&it),
+                    resources: it.resources,
                     name: it.name,
                     image: it.image.unwrap_or_default(),
                     state: waiting(first),
+                    last: None,
+                    restarts: 0,
                 })
                 .collect()
         };
         let accepted = pod.status.as_ref().and_then(|it| it.start_time.as_ref());
         Self {
             uid: pod.metadata.uid.clone().unwrap_or_default(),
+            generation: pod.metadata.generation,
             accepted: accepted.map_or(now, |it| it.0),
             begun: false,
             init: listed(init),
@@ -117,23 +140,21 @@ impl Progress {
     }
 
     pub(super) fn phase(&self) -> Phase {
-        let stopped = self
-            .all()
-            .all(|it| !matches!(it.state, State::Running { .. }));
+        let stopped = !self.all().any(Container::is_running);
         let codes: Option<Vec<i32>> = self.main.iter().map(Container::code).collect();
-        let failed_init = self
-            .init
-            .iter()
-            .any(|it| it.code().is_some_and(|code| code != 0));
-        match (self.verdict, codes) {
+        let ended_well = codes.as_ref().map(|all| all.iter().all(|code| *code == 0));
+        let has_failed = |it: &Container| it.code().is_some_and(|code| code != 0);
+        let failed_init = self.init.iter().any(|it| !it.is_sidecar && has_failed(it));
+        match (self.verdict, ended_well) {
             (Some(Verdict::Deadline | Verdict::Shutdown | Verdict::Lost), _) if stopped => {
                 Phase::Failed
             }
-            (_, Some(codes)) if codes.iter().all(|code| *code == 0) => Phase::Succeeded,
-            (_, Some(_)) => Phase::Failed,
-            (Some(Verdict::Deleted), None) if stopped => Phase::Failed,
-            (_, None) if failed_init => Phase::Failed,
-            (_, None) if self.main.iter().any(Container::has_started) => Phase::Running,
+            // Sidecars are the last to end.
+            (_, Some(true)) if stopped => Phase::Succeeded,
+            (_, Some(false)) | (Some(Verdict::Deleted), None) if stopped => Phase::Failed,
+            (_, Some(_)) => Phase::Running,
+            (_, None) if failed_init && stopped => Phase::Failed,
+            (_, None) if self.main.iter().all(Container::has_started) => Phase::Running,
             (_, None) => Phase::Pending,
         }
     }
@@ -142,9 +163,23 @@ impl Progress {
         self.init.iter().chain(&self.main)
     }
 
-    /// Whether all init containers ended well.
+    pub(super) fn at(&mut self, slot: Slot) -> &mut Container {
+        match slot {
+            Slot::Init(at) => &mut self.init[at],
+            Slot::Main(at) => &mut self.main[at],
+        }
+    }
+
+    pub(super) fn is_sidecar(&self, slot: Slot) -> bool {
+        match slot {
+            Slot::Init(at) => self.init[at].is_sidecar,
+            Slot::Main(_) => false,
+        }
+    }
+
+    /// Whether all init containers did what they were to do.
     pub(super) fn initialized(&self) -> bool {
-        self.init.iter().all(|it| it.code() == Some(0))
+        self.init.iter().all(Container::has_initialized)
     }
 
     /// The whole status. `before` is the one that it replaces.
@@ -152,7 +187,7 @@ impl Progress {
         let known = before.and_then(|it| it.conditions.as_deref());
         let address = || Some(ADDRESS.to_owned());
         let listed = |containers: &[Container], done_is_ready: bool| {
-            let shown = |it: &Container| it.status(&self.uid, done_is_ready);
+            let shown = |it: &Container| it.status(&self.uid, done_is_ready && !it.is_sidecar);
             let all: Vec<_> = containers.iter().map(shown).collect();
             (!all.is_empty()).then_some(all)
         };
@@ -173,6 +208,7 @@ impl Progress {
                     ip: ADDRESS.to_owned(),
                 }]
             }),
+            observed_generation: self.generation,
             qos_class: before
                 .and_then(|it| it.qos_class.clone())
                 .or_else(|| Some("BestEffort".to_owned())),
@@ -186,10 +222,7 @@ impl Progress {
     fn said(&self) -> (Option<&'static str>, Option<&'static str>) {
         match self.verdict.filter(|_| self.phase() == Phase::Failed) {
             None | Some(Verdict::Deleted) => (None, None),
-            Some(Verdict::Deadline) => (
-                Some("DeadlineExceeded"),
-                Some("Pod was active on the node longer than the specified deadline"),
-            ),
+            Some(Verdict::Deadline) => (Some("DeadlineExceeded"), Some(DEADLINE_EXCEEDED)),
             Some(Verdict::Shutdown) => (
                 Some("Terminated"),
                 Some("Pod was terminated in response to imminent node shutdown."),
@@ -210,8 +243,18 @@ impl Container {
         }
     }
 
+    pub(super) fn is_running(&self) -> bool {
+        matches!(self.state, State::Running { .. })
+    }
+
+    /// Whether a process of it runs, or did.
     fn has_started(&self) -> bool {
-        !matches!(self.state, State::Waiting { .. })
+        self.last.is_some() || !matches!(self.state, State::Waiting { .. })
+    }
+
+    /// Whether the next container may start.
+    pub(super) fn has_initialized(&self) -> bool {
+        self.code() == Some(0) || (self.is_sidecar && self.has_started())
     }
 
     /// A container that ended well counts as ready where `done_is_ready`: as one that initializes.
@@ -219,7 +262,7 @@ impl Container {
         let id = self
             .has_started()
             .then(|| format!("local://{uid}/{}", self.name));
-        let running = matches!(self.state, State::Running { .. });
+        let running = self.is_running();
         let ready = running || (done_is_ready && self.code() == Some(0));
         let mut state = ContainerState::default();
         match &self.state {
@@ -235,27 +278,55 @@ impl Container {
                 });
             }
             State::Ended(end) => {
-                state.terminated = Some(ContainerStateTerminated {
-                    exit_code: end.code,
-                    reason: Some(end.reason.clone()),
-                    message: (!end.message.is_empty()).then(|| end.message.clone()),
-                    started_at: end.started.map(Time),
-                    finished_at: Some(Time(end.finished)),
-                    container_id: id.clone(),
-                    signal: None,
-                });
+                state.terminated = Some(end.terminated(id.clone()));
             }
         }
+        let last = self.last.as_ref().map(|end| ContainerState {
+            terminated: Some(end.terminated(id.clone())),
+            ..ContainerState::default()
+        });
         ContainerStatus {
             name: self.name.clone(),
             image: self.image.clone(),
-            image_id: String::new(),
+            image_id: id.as_ref().map(|_| self.image.clone()).unwrap_or_default(),
+            volume_mounts: self.mounts.clone(),
+            allocated_resources: id.as_ref().and_then(|_| self.resources.clone()?.requests),
+            resources: id.as_ref().and_then(|_| self.resources.clone()),
             container_id: id,
             ready,
             started: Some(running),
             state: Some(state),
-            last_state: Some(ContainerState::default()),
+            last_state: Some(last.unwrap_or_default()),
+            restart_count: self.restarts,
             ..ContainerStatus::default()
+        }
+    }
+}
+
+impl End {
+    fn terminated(&self, container_id: Option<String>) -> ContainerStateTerminated {
+        // As the kubelet has it of what never ran.
+        let never = (self.reason == START_ERROR).then_some(Timestamp::UNIX_EPOCH);
+        let started = self.started.or(never);
+        ContainerStateTerminated {
+            exit_code: self.code,
+            reason: Some(self.reason.clone()),
+            message: (!self.message.is_empty()).then(|| self.message.clone()),
+            started_at: started.map(Time),
+            finished_at: Some(Time(self.finished)),
+            container_id,
+            signal: None,
+        }
+    }
+
+    /// What was written of an end; `now` stands for a time that was not.
+    pub(super) fn read(written: &ContainerStateTerminated, now: Timestamp) -> Self {
+        Self {
+            code: written.exit_code,
+            reason: written.reason.clone().unwrap_or_default(),
+            message: written.message.clone().unwrap_or_default(),
+            started: written.started_at.as_ref().map(|it| it.0),
+            finished: written.finished_at.as_ref().map_or(now, |it| it.0),
         }
     }
 }
@@ -278,6 +349,23 @@ impl Phase {
     }
 }
 
+/// Whether an init container is one that runs beside the others.
+pub(super) fn is_sidecar(container: &v1::Container) -> bool {
+    container.restart_policy.as_deref() == Some("Always")
+}
+
+/// What the status tells of a container's mounts.
+fn mounts(container: &v1::Container) -> Option<Vec<VolumeMountStatus>> {
+    let all = container.volume_mounts.as_ref()?.iter();
+    let told = all.map(|it| VolumeMountStatus {
+        name: it.name.clone(),
+        mount_path: it.mount_path.clone(),
+        read_only: it.read_only.filter(|it| *it),
+        recursive_read_only: it.read_only.filter(|it| *it).map(|_| "Disabled".to_owned()),
+    });
+    Some(told.collect())
+}
+
 pub(super) fn waiting(reason: &'static str) -> State {
     State::Waiting {
         reason,
@@ -286,116 +374,4 @@ pub(super) fn waiting(reason: &'static str) -> State {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
-    }
-
-    fn progress() -> Progress {
-        let pod = json!({"metadata": {"name": "p", "uid": "u"}, "spec": {
-            "initContainers": [{"name": "first", "image": "i"}],
-            "containers": [{"name": "a", "image": "i"}, {"name": "b", "image": "i"}]}});
-        Progress::new(&serde_json::from_value(pod).unwrap(), at(1))
-    }
-
-    fn running() -> State {
-        State::Running { since: at(2) }
-    }
-
-    fn ended(code: i32) -> State {
-        State::Ended(End {
-            code,
-            reason: if code == 0 { COMPLETED } else { ERROR }.to_owned(),
-            message: String::new(),
-            started: Some(at(2)),
-            finished: at(3),
-        })
-    }
-
-    fn check(init: State, main: [State; 2], verdict: Option<Verdict>, expected: Phase) {
-        let mut progress = progress();
-        progress.init[0].state = init;
-        let [a, b] = main;
-        progress.main[0].state = a;
-        progress.main[1].state = b;
-        progress.verdict = verdict;
-        assert_eq!(progress.phase(), expected, "{progress:?}");
-    }
-
-    #[test]
-    fn the_phase_follows_the_containers() {
-        let none = || waiting(INITIALIZING);
-        check(none(), [none(), none()], None, Phase::Pending);
-        check(running(), [none(), none()], None, Phase::Pending);
-        check(ended(1), [none(), none()], None, Phase::Failed);
-        check(ended(0), [running(), none()], None, Phase::Running);
-        check(ended(0), [ended(1), running()], None, Phase::Running);
-        check(ended(0), [ended(0), ended(1)], None, Phase::Failed);
-        check(ended(0), [ended(0), ended(0)], None, Phase::Succeeded);
-    }
-
-    #[test]
-    fn a_verdict_waits_for_the_last_container() {
-        let none = || waiting(INITIALIZING);
-        let deleted = Some(Verdict::Deleted);
-        check(running(), [none(), none()], deleted, Phase::Pending);
-        check(none(), [none(), none()], deleted, Phase::Failed);
-        check(ended(0), [ended(0), running()], deleted, Phase::Running);
-        check(ended(0), [ended(0), ended(0)], deleted, Phase::Succeeded);
-        let late = Some(Verdict::Deadline);
-        check(ended(0), [running(), running()], late, Phase::Running);
-        check(ended(0), [ended(0), ended(0)], late, Phase::Failed);
-    }
-
-    #[test]
-    fn the_status_reads_as_a_kubelet_s() {
-        let mut progress = progress();
-        progress.begun = true;
-        progress.init[0].state = ended(0);
-        progress.main[0].state = running();
-        progress.main[1].state = State::Waiting {
-            reason: "ImagePullBackOff",
-            message: Some("no such program".to_owned()),
-        };
-        let first = progress.status(None, at(5));
-        let later = progress.status(Some(&first), at(9));
-        assert_eq!(first, later, "times of conditions stay");
-        let shown = serde_json::to_value(&first).unwrap();
-        assert_eq!(shown["phase"], "Running");
-        let conditions: Vec<_> = shown["conditions"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|it| format!("{}={}", it["type"], it["status"]).replace('"', ""))
-            .collect();
-        insta::assert_snapshot!(conditions.join(" "), @"PodReadyToStartContainers=True Initialized=True Ready=False ContainersReady=False PodScheduled=True");
-        insta::assert_snapshot!(shown["containerStatuses"][1]["state"], @r#"{"waiting":{"message":"no such program","reason":"ImagePullBackOff"}}"#);
-        insta::assert_snapshot!(shown["initContainerStatuses"][0]["state"]["terminated"]["reason"], @r#""Completed""#);
-    }
-
-    #[test]
-    fn foreign_conditions_are_kept() {
-        let mut before = progress().status(None, at(5));
-        before.conditions.get_or_insert_default().push(
-            serde_json::from_value(json!({"type": "example.com/mine", "status": "True"})).unwrap(),
-        );
-        let after = progress().status(Some(&before), at(9));
-        let kinds = after.conditions.unwrap_or_default();
-        assert!(kinds.iter().any(|it| it.type_ == "example.com/mine"));
-    }
-
-    #[test]
-    fn a_lost_pod_is_a_disrupted_one() {
-        let mut progress = progress();
-        progress.verdict = Some(Verdict::Lost);
-        let shown = serde_json::to_value(progress.status(None, at(5))).unwrap();
-        assert_eq!(shown["reason"], "NodeLost");
-        let conditions = shown["conditions"].as_array().unwrap();
-        let disrupted = |it: &&serde_json::Value| it["type"] == "DisruptionTarget";
-        assert_eq!(conditions.iter().find(disrupted).unwrap()["status"], "True");
-    }
-}
+mod tests;

@@ -212,10 +212,11 @@ fn downward(
     files: &mut Files,
 ) -> Result<(), Error> {
     for item in items.unwrap_or_default() {
-        let value = item
-            .field_ref
-            .as_ref()
+        let field = item.field_ref.as_ref();
+        let resource = item.resource_field_ref.as_ref();
+        let value = field
             .and_then(|it| fields::field(pod, &it.field_path))
+            .or_else(|| fields::resource(pod, None, resource?))
             .ok_or_else(|| Error::Unsupported(volume.name.clone()))?;
         add(
             files,

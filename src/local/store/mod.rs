@@ -33,6 +33,13 @@ pub(crate) use self::writer::Action;
 pub(crate) use self::writer::Expected;
 pub(crate) use self::writer::WriteError;
 
+pub(crate) use self::witness::Witness as Lock;
+
+/// Locks `dir` for a cluster that stores nothing there.
+pub(crate) fn lock(dir: &Path) -> Result<Lock, Error> {
+    Lock::lock(dir)
+}
+
 /// How many writes may wait for the writer before callers wait too.
 const QUEUE: usize = 256;
 

@@ -17,7 +17,7 @@ use super::Error;
 const LENGTH: usize = 21;
 
 /// The locked file. The lock ends with it.
-pub(super) struct Witness(File);
+pub(crate) struct Witness(File);
 
 impl Witness {
     /// Locks `dir`.

@@ -19,9 +19,12 @@ use super::memory::Memory;
 const MAX_BATCH: usize = 64;
 
 /// What the object must be like for a write to happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Expected {
-    Absent,
+    /// It is not there; the object it is to be in, if any, is, and is not being deleted.
+    Absent {
+        within: Option<Key>,
+    },
     Revision(u64),
 }
 
@@ -85,7 +88,7 @@ fn serve(database: &mut Database, memory: &RwLock<Memory>, batch: Vec<Request>, 
     let mut draft = Draft::new(memory);
     let mut accepted = Vec::new();
     for request in batch {
-        match draft.add(&request.key, request.expected, request.action) {
+        match draft.add(&request.key, &request.expected, request.action) {
             Some(entry) => accepted.push((request.reply, entry)),
             None => answer(&request.reply, Err(WriteError::Changed)),
         }
@@ -161,12 +164,15 @@ impl<'a> Draft<'a> {
     }
 
     /// None if the object is not as expected.
-    fn add(&mut self, key: &Key, expected: Expected, action: Action) -> Option<Arc<Entry>> {
+    fn add(&mut self, key: &Key, expected: &Expected, action: Action) -> Option<Arc<Entry>> {
         let before = self.current(key);
         let fits = match (expected, &before) {
-            (Expected::Absent, None) => true,
-            (Expected::Revision(revision), Some(entry)) => entry.revision == revision,
-            (Expected::Absent, Some(_)) | (Expected::Revision(_), None) => false,
+            (Expected::Absent { within: None }, None) => true,
+            (Expected::Absent { within: Some(it) }, None) => {
+                self.current(it).is_some_and(|it| !it.is_deleting)
+            }
+            (Expected::Revision(revision), Some(entry)) => entry.revision == *revision,
+            (Expected::Absent { .. }, Some(_)) | (Expected::Revision(_), None) => false,
         };
         if !fits {
             return None;
@@ -204,5 +210,35 @@ impl<'a> Draft<'a> {
             change,
         });
         Some(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::Store;
+    use super::*;
+
+    #[test]
+    fn nothing_is_made_in_what_goes() {
+        let store = Store::open(None).unwrap();
+        let (house, room) = (Key::new("namespaces", "", "a"), Key::new("rooms", "a", "x"));
+        let make = || {
+            let within = Some(house.clone());
+            let put = Action::Put(json!({"metadata": {"name": "x", "namespace": "a"}}));
+            store.write(&room, Expected::Absent { within }, put)
+        };
+        assert!(matches!(make(), Err(WriteError::Changed)), "no house");
+        let put = Action::Put(json!({"metadata": {"name": "a"}}));
+        let there = store.write(&house, Expected::Absent { within: None }, put);
+        let revision = Expected::Revision(there.unwrap().revision);
+        make().unwrap();
+        let going = json!({"metadata": {"name": "a", "deletionTimestamp": "2026-01-01T00:00:00Z"}});
+        store.write(&house, revision, Action::Put(going)).unwrap();
+        let gone = store.get(&room).unwrap().revision;
+        let delete = store.write(&room, Expected::Revision(gone), Action::Delete);
+        delete.unwrap();
+        assert!(matches!(make(), Err(WriteError::Changed)), "it goes");
     }
 }

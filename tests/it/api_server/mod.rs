@@ -86,6 +86,18 @@ fn status(error: kube::Error) -> Status {
 }
 
 #[tokio::test]
+async fn one_directory_has_one_cluster_though_it_keeps_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    for (first, second) in [(true, true), (true, false), (false, true)] {
+        let running = open(dir.path(), first).await;
+        let taken = Cluster::start(options(dir.path(), second)).await;
+        let taken = anyhow::Error::from(taken.err().unwrap());
+        assert!(format!("{taken:#}").contains("in use by another process"));
+        running.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn what_was_acknowledged_is_there_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let first = open(dir.path(), false).await;

@@ -19,6 +19,7 @@ use kube::api::WatchEvent;
 use kube::api::WatchParams;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher;
+use serde_json::Value;
 use serde_json::json;
 
 use super::config_map;
@@ -35,7 +36,79 @@ crate::on_both_servers!(
     dependents_follow_their_owner,
     a_namespace_takes_its_content_along,
     a_job_is_completed_as_kubernetes_does,
+    options_of_lists_and_watches_are_checked,
+    a_collection_goes_but_for_what_holds,
 );
+
+async fn options_of_lists_and_watches_are_checked(it: Context) {
+    let check = async |query: &str, problems: &[&str]| {
+        let path = format!("/api/v1/namespaces/{}/configmaps?{query}", it.namespace);
+        let request = http::Request::get(path).body(Vec::new()).unwrap();
+        let told = status(it.client.request::<Value>(request).await.unwrap_err());
+        assert_eq!((told.code, &*told.reason), (422, "Invalid"), "{query}");
+        let causes = told.details.unwrap().causes;
+        let causes: Vec<_> = causes
+            .iter()
+            .map(|it| format!("{}: {}", it.field, it.message))
+            .collect();
+        assert_eq!(causes, problems, "{query}");
+    };
+    check(
+        "resourceVersionMatch=Exact",
+        &["resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"],
+    )
+    .await;
+    check(
+        "resourceVersionMatch=Exact&resourceVersion=0",
+        &["resourceVersionMatch: Forbidden: resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""],
+    )
+    .await;
+    check(
+        "resourceVersionMatch=Newest&resourceVersion=1&sendInitialEvents=true",
+        &[
+            "resourceVersionMatch: Unsupported value: \"Newest\": supported values: \"Exact\", \"NotOlderThan\", \"\"",
+            "sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list",
+        ],
+    )
+    .await;
+    check(
+        "watch=true&sendInitialEvents=true",
+        &["resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"],
+    )
+    .await;
+    check(
+        "watch=true&resourceVersionMatch=NotOlderThan",
+        &["resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"],
+    )
+    .await;
+}
+
+async fn a_collection_goes_but_for_what_holds(it: Context) {
+    let maps: Api<ConfigMap> = it.api();
+    for at in 0..70 {
+        let mut map = config_map(&format!("of-many-{at}"), json!({}));
+        map.metadata.labels = Some([("many".into(), "yes".into())].into());
+        if at == 7 {
+            map.metadata.finalizers = Some(vec!["example.com/held".into()]);
+        }
+        maps.create(&PostParams::default(), &map).await.unwrap();
+    }
+    let all = ListParams::default().labels("many=yes");
+    maps.delete_collection(&DeleteParams::default(), &all)
+        .await
+        .unwrap();
+    let left = maps.list(&all).await.unwrap().items;
+    let left: Vec<_> = left
+        .iter()
+        .map(|it| (it.name_any(), it.metadata.deletion_timestamp.is_some()))
+        .collect();
+    assert_eq!(left, [("of-many-7".to_owned(), true)]);
+    let release = json!({"metadata": {"finalizers": null}});
+    maps.patch("of-many-7", &PatchParams::default(), &Patch::Merge(release))
+        .await
+        .unwrap();
+    assert!(maps.list(&all).await.unwrap().items.is_empty());
+}
 
 async fn objects_live_and_die(it: Context) {
     let maps: Api<ConfigMap> = it.api();

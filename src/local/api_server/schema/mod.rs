@@ -8,6 +8,7 @@ pub(crate) mod typed;
 mod validate;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use kube_cel::CompiledSchema;
 use regex::Regex;
@@ -25,7 +26,7 @@ const MAX_PATTERN: usize = 1 << 20;
 pub(crate) struct Schema {
     pub(crate) value: Value,
     patterns: HashMap<String, Regex>,
-    rules: Option<CompiledSchema>,
+    rules: Option<Arc<CompiledSchema>>,
 }
 
 impl Schema {
@@ -33,7 +34,7 @@ impl Schema {
         let mut patterns = HashMap::new();
         gather_patterns(&value, &mut patterns);
         let has_rules = value.to_string().contains("x-kubernetes-validations");
-        let rules = has_rules.then(|| kube_cel::compile_schema(&value));
+        let rules = has_rules.then(|| Arc::new(kube_cel::compile_schema(&value)));
         Self {
             value,
             patterns,

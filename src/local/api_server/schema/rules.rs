@@ -1,5 +1,12 @@
 //! `x-kubernetes-validations`: CEL rules of a schema.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
 use kube_cel::CompiledSchema;
 use kube_cel::ValidationError;
 use kube_cel::Validator;
@@ -8,12 +15,71 @@ use serde_json::Value;
 use crate::local::api_server::error::FieldError;
 use crate::local::api_server::error::Problem;
 
-/// Runs all rules. It takes as long as the rules take: not for the runtime's own threads.
+/// How long the rules of one object may take. Kubernetes counts their steps instead.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How many objects may be checked at once, those that were given up included: nothing ends a rule that runs.
+const MAX_RUNNING: usize = 32;
+
+/// Objects that are being checked.
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
+
+/// Runs all rules, on a thread of their own: what takes too long is given up.
 pub(super) fn check(
-    rules: &CompiledSchema,
+    rules: &Arc<CompiledSchema>,
     object: &Value,
     old: Option<&Value>,
 ) -> Vec<FieldError> {
+    let Some(running) = Running::begin(&RUNNING) else {
+        return vec![gave_up("too many others of this server take too long")];
+    };
+    let (rules, object, old) = (Arc::clone(rules), object.clone(), old.cloned());
+    let work = move || {
+        let _running = running;
+        run(&rules, &object, old.as_ref())
+    };
+    within(PATIENCE, work).unwrap_or_else(|| vec![gave_up("they take too long")])
+}
+
+/// One of those that run, until it is dropped.
+struct Running(&'static AtomicUsize);
+
+impl Running {
+    fn begin(all: &'static AtomicUsize) -> Option<Self> {
+        let it = Self(all);
+        // Where it is one too many, it is dropped, and counted no more.
+        (all.fetch_add(1, Ordering::Relaxed) < MAX_RUNNING).then_some(it)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What `work` gives, if it does so in time. It goes on all the same.
+fn within<T: Send + 'static>(
+    patience: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let (sender, answer) = mpsc::sync_channel(1);
+    let spawned = thread::Builder::new().name("rules".into()).spawn(move || {
+        // Whoever asked may have given up.
+        sender.send(work()).ok();
+    });
+    spawned.ok()?;
+    answer.recv_timeout(patience).ok()
+}
+
+fn gave_up(why: &str) -> FieldError {
+    FieldError::new(
+        "<nil>",
+        Problem::Invalid(Value::Null),
+        format!("the validation rules were given up: {why}"),
+    )
+}
+
+fn run(rules: &CompiledSchema, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let validator = Validator::new();
     let Err(errors) = validator.validate_compiled(rules, object, old) else {
         return Vec::new();
@@ -81,4 +147,28 @@ pub(crate) fn broken(rules: &CompiledSchema, path: &str) -> Vec<(String, String)
     }
     found.sort();
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_too_long_is_given_up() {
+        let (release, held) = mpsc::channel::<()>();
+        let stuck = within(Duration::from_millis(10), move || held.recv().ok());
+        assert_eq!(stuck, None);
+        drop(release);
+        assert_eq!(within(PATIENCE, || 7), Some(7));
+    }
+
+    #[test]
+    fn no_more_run_than_are_allowed() {
+        static ALL: AtomicUsize = AtomicUsize::new(0);
+        let mut all: Vec<_> = std::iter::from_fn(|| Running::begin(&ALL)).collect();
+        assert_eq!(all.len(), MAX_RUNNING);
+        all.pop();
+        assert!(Running::begin(&ALL).is_some());
+        assert_eq!(ALL.load(Ordering::Relaxed), MAX_RUNNING - 1);
+    }
 }

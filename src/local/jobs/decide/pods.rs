@@ -68,3 +68,14 @@ pub(super) fn name(pod: &Pod) -> String {
 pub(super) fn uid(pod: &Pod) -> String {
     pod.metadata.uid.clone().unwrap_or_default()
 }
+
+/// How often its containers started again.
+pub(super) fn restarts(pod: &Pod) -> i32 {
+    let status = pod.status.as_ref();
+    let all = [
+        status.and_then(|it| it.init_container_statuses.as_deref()),
+        status.and_then(|it| it.container_statuses.as_deref()),
+    ];
+    let all = all.into_iter().flatten().flatten();
+    all.map(|it| it.restart_count).fold(0, i32::saturating_add)
+}

@@ -179,6 +179,28 @@ fn another_try_waits_and_has_another_number() {
 }
 
 #[test]
+fn restarts_count_as_failures_where_containers_start_again() {
+    let check = |policy: &str, limit: i32, restarts: i32, fails: bool| {
+        let template = json!({"spec": {"containers": [], "restartPolicy": policy}});
+        let job = job(
+            json!({"backoffLimit": limit, "template": template}),
+            started(),
+        );
+        let mut pod = pod("Running");
+        let status = json!([{"name": "agent", "image": "", "imageID": "", "ready": true, "restartCount": restarts}]);
+        pod.status.as_mut().unwrap().container_statuses = serde_json::from_value(status).unwrap();
+        let status = decide(&job, &[pod], now()).status.unwrap_or_default();
+        let goal = conditions::goal(&status);
+        assert_eq!(goal.is_some(), fails, "{policy} {limit} {restarts}");
+    };
+    check("OnFailure", 0, 0, false);
+    check("OnFailure", 0, 1, true);
+    check("OnFailure", 3, 2, false);
+    check("OnFailure", 3, 3, true);
+    check("Never", 0, 9, false);
+}
+
+#[test]
 fn a_deleted_pod_counts_at_once_or_when_it_ended() {
     let gone = || deleted(pod("Running"));
     check(

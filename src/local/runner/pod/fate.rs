@@ -8,13 +8,16 @@ use tokio::time::Instant;
 use super::Seen;
 use super::Worker;
 use crate::local::clock;
-use crate::local::runner::status::State;
+use crate::local::events::Note;
+use crate::local::runner::status::DEADLINE_EXCEEDED;
 use crate::local::runner::status::Verdict;
 
 /// What Kubernetes gives a Pod to end when the Pod does not say.
 const DEFAULT_GRACE: i64 = 30;
 /// How long containers get when the whole node stops: a person waits for it.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
+/// What a sidecar gets at least.
+const SIDECAR_GRACE: Duration = Duration::from_secs(2);
 
 impl Worker {
     /// Waits for what changes the Pod's fate, and acts on it.
@@ -47,6 +50,7 @@ impl Worker {
             }
             Seen::Present(pod) => {
                 self.pod = pod;
+                self.progress.generation = self.pod.metadata.generation;
                 let meta = &self.pod.metadata;
                 if meta.deletion_timestamp.is_some() {
                     let grace = meta.deletion_grace_period_seconds;
@@ -61,9 +65,15 @@ impl Worker {
     pub(super) fn end_by(&mut self, verdict: Verdict, grace: Duration) {
         if self.progress.verdict.is_none() {
             self.progress.verdict = Some(verdict);
-            let running = self.progress.all();
-            for it in running.filter(|it| matches!(it.state, State::Running { .. })) {
-                self.note("Killing", format!("Stopping container {}", it.name), false);
+            if verdict == Verdict::Deadline {
+                self.note(Note::normal("DeadlineExceeded", DEADLINE_EXCEEDED));
+            }
+            let all = self.progress.all();
+            for it in all.filter(|it| it.is_running() && !it.is_sidecar) {
+                self.note(Note::normal(
+                    "Killing",
+                    format!("Stopping container {}", it.name),
+                ));
             }
         }
         let at = Instant::now() + grace;
@@ -74,6 +84,27 @@ impl Worker {
             }
             is_sooner
         });
+    }
+
+    /// Asks sidecars to end, now that all others have. They have what is left of the grace.
+    pub(super) fn dismiss_sidecars(&mut self) {
+        let at = self
+            .halt
+            .borrow()
+            .unwrap_or_else(|| Instant::now() + self.grace());
+        let at = at.max(Instant::now() + SIDECAR_GRACE);
+        for it in self
+            .progress
+            .init
+            .iter()
+            .filter(|it| it.is_sidecar && it.is_running())
+        {
+            self.note(Note::normal(
+                "Killing",
+                format!("Stopping container {}", it.name),
+            ));
+        }
+        self.sidecar_halt.send_replace(Some(at));
     }
 
     /// When the Pod's own deadline ends it; none when something else does already.

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use super::RETRY_FIRST;
 use super::RETRY_LAST;
 use super::Worker;
+use crate::local::events::Note;
 use crate::local::runner::isolation::Confined;
 use crate::local::runner::isolation::Isolation;
 use crate::local::runner::isolation::Owner;
@@ -23,7 +24,7 @@ impl Worker {
             match self.fill().await {
                 Ok(()) => return true,
                 Err(why) if why != last => {
-                    self.note("FailedMount", why.clone(), true);
+                    self.note(Note::warning("FailedMount", why.clone()));
                     last = why;
                 }
                 Err(_) => {}

@@ -4,12 +4,12 @@
 
 use std::pin::pin;
 
-use k8s_openapi::api::core::v1::Container;
 use tokio::time::sleep;
 
 use super::RETRY_FIRST;
 use super::RETRY_LAST;
 use super::Worker;
+use crate::local::events::Note;
 use crate::local::runner::plan::Waiting;
 use crate::local::runner::status::State;
 
@@ -42,9 +42,9 @@ impl Worker {
         let mut missing = Vec::new();
         let pairs = self.progress.init.iter_mut().zip(&init);
         for (shown, container) in pairs.chain(self.progress.main.iter_mut().zip(&spec.containers)) {
-            let Container { image, .. } = container;
-            let image = image.as_deref().unwrap_or_default();
-            if let Err(why) = (self.node.options.images)(image).map_err(Waiting::image) {
+            let image = container.image.as_deref().unwrap_or_default();
+            if let Err(why) = (self.node.options.images)(image) {
+                let why = Waiting::image(container, why);
                 let state = State::Waiting {
                     reason: why.reason,
                     message: Some(why.message.clone()),
@@ -59,7 +59,7 @@ impl Worker {
         }
         let is_missing = !missing.is_empty();
         for message in missing.into_iter().flatten() {
-            self.note("Failed", format!("Error: {message}"), true);
+            self.note(Note::warning("Failed", format!("Error: {message}")));
         }
         is_missing
     }

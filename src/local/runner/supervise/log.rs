@@ -11,7 +11,12 @@ use std::path::Path;
 /// container never waits for a full pipe; a file that cannot be written does not stop it either.
 pub(super) fn copy(mut from: impl Read, to: &Path, limit: u64) {
     let mut file = OpenOptions::new().create(true).append(true).open(to).ok();
-    let mut left = limit;
+    // What an earlier process of the container printed counts, too.
+    let length = file
+        .as_ref()
+        .and_then(|it| it.metadata().ok())
+        .map_or(0, |it| it.len());
+    let mut left = limit.saturating_sub(length);
     let mut bytes = [0; 16 * 1024];
     loop {
         match from.read(&mut bytes) {
