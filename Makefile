@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := check
 # What runs in any image.
 static := x86_64-unknown-linux-gnu
-.PHONY: check test test-real e2e e2e-agents bench crash fuzz fuzz-api schema demo lint deny
+.PHONY: check test test-real e2e e2e-agents bench crash fuzz fuzz-guided fuzz-api schema demo lint deny
 
 # The embedded cluster runs a quickstart to its outputs.
 demo:
@@ -57,7 +57,8 @@ e2e-agents:
 	  $$(printf ' --image %s' $$target/images/pause.tar $$target/images/axon.tar $$images) \
 	  cargo test --offline --test agents -- --test-threads 4
 
-# Times beside kubectl's, on a real server; what an idle controller costs, and how soon a push is applied.
+# Times beside kubectl's, on a real server; what an idle controller costs, and how soon a push is applied; the embedded
+# cluster beside a real one.
 bench:
 	@scripts/need cargo git go
 	cluster=$$(tests/cluster/build); \
@@ -65,12 +66,17 @@ bench:
 	"$$cluster" with benches/run target/ci/axon; \
 	"$$cluster" with benches/sync target/ci/axon; \
 	"$$cluster" with benches/tasks target/ci/axon; \
+	"$$cluster" with cargo bench --profile ci --bench servers; \
 	RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --package axon-helper --target $(static); \
 	benches/helper target/$(static)/release/axon-helper
 
 # Many more mutated configurations than `make test` tries.
 fuzz:
 	PROPTEST_CASES=$${CASES:-100000} cargo test --test it hostile::mutated
+
+# The same, led by what the code does with each input: TARGET=load or template, TIME=600 (seconds). Needs a nightly compiler.
+fuzz-guided:
+	scripts/fuzz $${TARGET:-load} $${TIME:-600}
 
 # Many more request sequences to both servers, and wider ones, than `make test-real` tries: CASES=5000 SEED=7.
 fuzz-api:

@@ -1,6 +1,7 @@
 //! Files that mean harm, or that broke on their way: each is answered with a clear error, in bounded time
 //! and memory, by the program itself. Their number is counted.
 
+mod bytes;
 mod files;
 mod mutated;
 
