@@ -65,7 +65,12 @@ fn a_run_that_ends_badly_is_told_and_kept() {
         ));
         place.create(&task("slow", long, &brief));
         place.create(&task("evicted", long, &none));
-        place.create(&task("stopped", long, &none));
+        // Work that somebody took away is not done again, though a failure would be.
+        for name in ["stopped", "jobless"] {
+            let mut task = task(name, long, &none);
+            task["spec"]["retry"] = json!({"limit": 1, "backoff": "0"});
+            place.create(&task);
+        }
 
         let pod = at_work(place, "evicted");
         let eviction = json!({
@@ -81,15 +86,28 @@ fn a_run_that_ends_badly_is_told_and_kept() {
         let pod = at_work(place, "stopped");
         place.kubectl(&["delete", "pod", &pod, "--wait=false"]);
 
+        at_work(place, "jobless");
+        place.kubectl(&["delete", "job", "jobless", "--wait=false"]);
+
         failed(place, "hungry", "OutOfMemory");
         let slow = failed(place, "slow", "DeadlineExceeded");
         assert_eq!(slow["results"]["kept"], "yes", "{slow:#}");
         failed(place, "evicted", "Evicted");
-        eventually("the Task of the deleted Pod has failed", || {
-            let task = place.get("task.axon.io", "stopped")?;
-            (task["status"]["phase"] == "Failed").then_some(())
-        });
+        // Its Pod may be gone before its last words were read.
+        for (name, reasons) in [
+            ("stopped", &["Evicted"][..]),
+            ("jobless", &["Evicted", "JobLost"]),
+        ] {
+            let status = eventually(&format!("the Task \"{name}\" has failed"), || {
+                let task = place.get("task.axon.io", name)?;
+                (task["status"]["phase"] == "Failed").then(|| task["status"].clone())
+            });
+            let conditions = status["conditions"].as_array().unwrap();
+            let failure = conditions.iter().find(|it| it["type"] == "Failed").unwrap();
+            let reason = failure["reason"].as_str().unwrap();
+            assert!(reasons.contains(&reason), "{status:#}");
+        }
         // The work of each had begun, so none is done again without being asked for.
-        assert_eq!(audit::created(place.node, &place.namespace, "jobs"), 4);
+        assert_eq!(audit::created(place.node, &place.namespace, "jobs"), 5);
     });
 }

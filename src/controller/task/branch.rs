@@ -10,6 +10,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::coordination::v1::LeaseSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::Resource as _;
 use kube::ResourceExt;
 use kube::api::ObjectMeta;
 
@@ -83,8 +84,8 @@ pub(super) fn holder(lease: &Lease) -> Option<(String, String)> {
     Some((name.unwrap_or_default(), uid))
 }
 
-/// The Lease held by `task`. It goes with the Workspace. Not with the Task: that may be gone while its
-/// Pod still ends, and nobody may follow before.
+/// The Lease held by `task`. It goes when both the Workspace and the Task are gone. Not with the Task
+/// alone: its Pod may still end, and nobody may follow before. Not with the Workspace alone: its Task goes on.
 fn taken(task: &Task, found: &Found, now: Timestamp) -> Lease {
     let before = found.lease.as_ref();
     let branch = task.spec.branch.clone().unwrap_or_default();
@@ -95,6 +96,7 @@ fn taken(task: &Task, found: &Found, now: Timestamp) -> Lease {
     let fixed = labels::APP.map(|(key, value)| (key.to_owned(), value.to_owned()));
     let spec = before.and_then(|it| it.spec.clone()).unwrap_or_default();
     let changes = spec.lease_transitions.unwrap_or(0);
+    let own = task.owner_ref(&());
     Lease {
         metadata: ObjectMeta {
             name: lease_name(task),
@@ -104,7 +106,7 @@ fn taken(task: &Task, found: &Found, now: Timestamp) -> Lease {
             resource_version: before.and_then(ResourceExt::resource_version),
             labels: Some(fixed.into()),
             annotations: Some(annotations),
-            owner_references: found.workspace.clone().map(|it| vec![it]),
+            owner_references: Some(found.workspace.clone().into_iter().chain(own).collect()),
             ..ObjectMeta::default()
         },
         spec: Some(LeaseSpec {
@@ -190,12 +192,14 @@ mod tests {
             ..OwnerReference::default()
         };
         let mut found = Found {
-            workspace: Some(owner.clone()),
+            workspace: Some(owner),
             ..found(Holder::Nobody, None)
         };
         let first = taken(&on("web", "fix"), &found, now());
         assert_eq!(holder(&first), Some(("a".into(), "task-uid".into())));
-        assert_eq!(first.metadata.owner_references, Some(vec![owner]));
+        let owners = first.metadata.owner_references.clone().unwrap();
+        let names: Vec<_> = owners.iter().map(|it| it.name.as_str()).collect();
+        assert_eq!(names, ["web", "a"]);
         let mut stored = first.clone();
         stored.metadata.uid = Some("lease-uid".into());
         stored.metadata.resource_version = Some("5".into());

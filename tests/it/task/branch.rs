@@ -254,11 +254,19 @@ async fn a_branch_stays_with_its_task_when_the_lease_goes(context: Context) {
     create(&context, "a", on_branch()).await;
     let pod = kubelet::pod_of(&context, "a").await;
     kubelet::starts(&context, &pod).await;
-    once(&context, "a", "a run", shows("Running")).await;
-    // As with its Workspace, which somebody deletes and makes again.
+    once(&context, "a", "a run", shows("AgentStarted")).await;
+    // It does not go with its Workspace alone.
+    let workspaces: Api<Workspace> = context.api();
+    let parameters = DeleteParams::background();
+    workspaces.delete("web", &parameters).await.unwrap();
+    within(COLLECTED, "the Lease has one owner", async || {
+        let lease = leases(&context).await.remove(0);
+        (lease.owner_references().len() == 1).then_some(())
+    })
+    .await;
+    create_workspace(&context).await;
     let lease = leases(&context).await.remove(0);
     let api: Api<Lease> = context.api();
-    let parameters = DeleteParams::background();
     api.delete(&lease.name_any(), &parameters).await.unwrap();
     create(&context, "b", on_branch()).await;
     let waiting = once(&context, "b", "a wait", shows("WaitingForBranch")).await;

@@ -49,6 +49,10 @@ enum Step {
     /// The kubelet tells that the agent has ended with this code.
     Ends(&'static str, i32),
     Evict(&'static str),
+    /// Its node is gone for good, and the cluster takes its Pod away.
+    NodeDies(&'static str),
+    WorkspaceGoes,
+    WorkspaceComes,
     SecretGoes,
     SecretComes,
     /// A controller starts besides those that are there: two at most. Every other one's caches are behind.
@@ -69,6 +73,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => name().prop_map(Step::Starts),
         4 => (name(), prop::sample::select(vec![0, 0, 3])).prop_map(|(name, code)| Step::Ends(name, code)),
         1 => name().prop_map(Step::Evict),
+        1 => name().prop_map(Step::NodeDies),
+        1 => Just(Step::WorkspaceGoes),
+        2 => Just(Step::WorkspaceComes),
         1 => Just(Step::SecretGoes),
         2 => Just(Step::SecretComes),
         2 => Just(Step::Arrives),
@@ -100,6 +107,8 @@ struct Seen {
     pods: BTreeMap<(String, String), BTreeSet<String>>,
     /// The first end of each Task, and what came after it, if that is another.
     ends: BTreeMap<String, Vec<TaskPhase>>,
+    /// The name of each Task that has ended, and why it did.
+    reasons: BTreeSet<(String, String)>,
 }
 
 struct World {
@@ -138,7 +147,7 @@ impl World {
             self.take(step).await;
             self.one_agent_on_a_branch(seed).await;
         }
-        for step in [Step::SecretComes, Step::Arrives] {
+        for step in [Step::SecretComes, Step::WorkspaceComes, Step::Arrives] {
             self.take(&step).await;
         }
         for name in NAMES {
@@ -160,6 +169,12 @@ impl World {
                 pods.len(),
                 1,
                 "sequence {seed}: {attempt:?} has {pods:?}: {steps:?}"
+            );
+        }
+        for (name, reason) in &found.reasons {
+            assert!(
+                may_end(name, reason, steps),
+                "sequence {seed}: {name} ended as {reason}: {steps:?}"
             );
         }
         for (task, ends) in &found.ends {
@@ -196,6 +211,23 @@ impl World {
                 }
             }
             Step::Starts(_) | Step::Ends(..) | Step::Evict(_) => self.tell_as_kubelet(step).await,
+            Step::NodeDies(name) => {
+                let pods: Api<Pod> = context.api();
+                let at_once = DeleteParams::background().grace_period(0);
+                for pod in self.open_pods(name).await {
+                    say(context, &pod, lost()).await;
+                    unless_absent(pods.delete(&pod.name_any(), &at_once).await);
+                }
+            }
+            Step::WorkspaceGoes => {
+                unless_absent(context.api::<Workspace>().delete("web", &background).await);
+            }
+            Step::WorkspaceComes => {
+                let workspaces: Api<Workspace> = context.api();
+                if workspaces.get_opt("web").await.unwrap().is_none() {
+                    branch::create_workspace(context).await;
+                }
+            }
             Step::SecretGoes => unless_absent(secrets.delete("key", &background).await),
             Step::SecretComes => {
                 if secrets.get_opt("key").await.unwrap().is_none() {
@@ -333,6 +365,33 @@ fn ended(pod: &Pod, code: i32) -> Value {
     containers(pod, phase, &state)
 }
 
+/// What the cluster writes of a Pod whose node is gone.
+fn lost() -> Value {
+    json!({"phase": "Failed", "conditions": [
+        {"type": "PodScheduled", "status": "True"},
+        {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC"},
+    ]})
+}
+
+/// The ends that a Task may have come to, by what was done to Tasks of its name.
+fn may_end(name: &str, reason: &str, steps: &[Step]) -> bool {
+    let any = |what: &dyn Fn(&Step) -> bool| steps.iter().any(what);
+    match reason {
+        "Succeeded" => true,
+        "AgentFailed" => any(&|it| matches!(it, Step::Ends(of, 3) if *of == name)),
+        "Cancelled" => any(&|it| matches!(it, Step::Cancel(of) if *of == name)),
+        "NodeLost" => any(&|it| matches!(it, Step::NodeDies(of) if *of == name)),
+        "Evicted" => any(
+            &|it| matches!(it, Step::Evict(of) | Step::DeletePod(of) | Step::DeleteJob(of) if *of == name),
+        ),
+        "JobLost" => any(
+            &|it| matches!(it, Step::DeletePod(of) | Step::DeleteJob(of) | Step::NodeDies(of) if *of == name),
+        ),
+        "DependencyFailed" => name == "t1",
+        _ => false,
+    }
+}
+
 fn containers(pod: &Pod, phase: &str, state: &Value) -> Value {
     let names = pod.spec.iter().flat_map(|it| &it.containers);
     let each: Vec<_> = names
@@ -374,6 +433,10 @@ async fn watch_tasks(api: Api<Task>, seen: Arc<Mutex<Seen>>) {
             continue;
         };
         let mut seen = seen.lock().unwrap();
+        if end(&task).is_some() {
+            let last = status_of(&task).conditions.pop().unwrap();
+            seen.reasons.insert((task.name_any(), last.reason));
+        }
         let ends = seen.ends.entry(task.uid().unwrap());
         match (end(&task), ends) {
             (None, Entry::Vacant(_)) => {}
