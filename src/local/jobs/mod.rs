@@ -13,6 +13,7 @@ mod policy;
 mod trouble;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::api::batch::v1::Job;
@@ -68,12 +69,22 @@ struct Context {
     failures: Failures,
 }
 
+/// How long what is under way may take to end. A controller that is told to stop before it has seen its first
+/// list would never end.
+const DRAIN: Duration = Duration::from_secs(2);
+
 /// Looks after all Jobs until `stop`.
 pub async fn run(client: Client, stop: CancellationToken) {
-    tokio::join!(
-        watch_jobs(client.clone(), stop.clone()),
-        watch_orphans(client, stop)
-    );
+    let jobs = watch_jobs(client.clone(), stop.clone());
+    let orphans = watch_orphans(client, stop.clone());
+    let patience = async {
+        stop.cancelled().await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        ((), ()) = futures::future::join(jobs, orphans) => {}
+        () = patience => tracing::debug!("gave up waiting for looks at Jobs"),
+    }
 }
 
 async fn watch_jobs(client: Client, stop: CancellationToken) {

@@ -211,23 +211,11 @@ impl World {
                 }
             }
             Step::Starts(_) | Step::Ends(..) | Step::Evict(_) => self.tell_as_kubelet(step).await,
-            Step::NodeDies(name) => {
-                let pods: Api<Pod> = context.api();
-                let at_once = DeleteParams::background().grace_period(0);
-                for pod in self.open_pods(name).await {
-                    say(context, &pod, lost()).await;
-                    unless_absent(pods.delete(&pod.name_any(), &at_once).await);
-                }
-            }
+            Step::NodeDies(name) => self.node_dies(name).await,
             Step::WorkspaceGoes => {
                 unless_absent(context.api::<Workspace>().delete("web", &background).await);
             }
-            Step::WorkspaceComes => {
-                let workspaces: Api<Workspace> = context.api();
-                if workspaces.get_opt("web").await.unwrap().is_none() {
-                    branch::create_workspace(context).await;
-                }
-            }
+            Step::WorkspaceComes => workspace_comes(context).await,
             Step::SecretGoes => unless_absent(secrets.delete("key", &background).await),
             Step::SecretComes => {
                 if secrets.get_opt("key").await.unwrap().is_none() {
@@ -253,6 +241,15 @@ impl World {
             Step::Pause(milliseconds) => {
                 tokio::time::sleep(Duration::from_millis(*milliseconds)).await;
             }
+        }
+    }
+
+    async fn node_dies(&self, task: &str) {
+        let pods: Api<Pod> = self.context.api();
+        let at_once = DeleteParams::background().grace_period(0);
+        for pod in self.open_pods(task).await {
+            say(&self.context, &pod, lost()).await;
+            unless_absent(pods.delete(&pod.name_any(), &at_once).await);
         }
     }
 
@@ -325,6 +322,13 @@ async fn create_if_absent(context: &Context, name: &str) {
     let tasks: Api<Task> = context.api();
     if tasks.get_opt(name).await.unwrap().is_none() {
         create(context, name, spec(name)).await;
+    }
+}
+
+async fn workspace_comes(context: &Context) {
+    let workspaces: Api<Workspace> = context.api();
+    if workspaces.get_opt("web").await.unwrap().is_none() {
+        branch::create_workspace(context).await;
     }
 }
 
