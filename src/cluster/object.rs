@@ -3,7 +3,9 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::api::labels;
 use crate::model::plan::LiveId;
+use crate::model::plan::Marks;
 
 /// An object, as JSON.
 #[derive(Clone, PartialEq, Deserialize)]
@@ -28,6 +30,11 @@ impl Object {
             uid: self.metadata("uid").to_owned(),
             generation: self.0["metadata"]["generation"].as_i64().unwrap_or(0),
             resource_version: self.metadata("resourceVersion").to_owned(),
+            marks: Marks {
+                sync: self.label(labels::SYNC).map(str::to_owned),
+                origin: self.annotation(labels::ORIGIN).map(str::to_owned),
+                prune: self.annotation(labels::PRUNE).map(str::to_owned),
+            },
         }
     }
 

@@ -174,6 +174,23 @@ pub struct LiveId {
     pub uid: String,
     pub generation: i64,
     pub resource_version: String,
+    /// Whose it is: sync, origin, and whether it is to be kept.
+    pub marks: Marks,
+}
+
+impl LiveId {
+    /// Whether `now` is the same object, and of the same owner.
+    pub fn is_of(&self, now: &Self) -> bool {
+        self.uid == now.uid && self.marks == now.marks
+    }
+}
+
+/// What says whose an object is. A change of it raises no generation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    pub sync: Option<String>,
+    pub origin: Option<String>,
+    pub prune: Option<String>,
 }
 
 /// An object as it is sent to the API server. Its `Debug` shows no values: they may be sensitive.

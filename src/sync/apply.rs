@@ -74,8 +74,10 @@ pub(super) async fn apply(
         if let Err(error) = records.settle().await {
             applied.records = causes(&error);
         }
-        records.note().await;
+        records.note_left().await;
     }
+    // A record that git lists again is kept, whatever else is in the way.
+    records.note_back().await;
     applied
 }
 

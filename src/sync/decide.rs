@@ -29,6 +29,7 @@ use crate::sync::world::Identity;
 use crate::sync::world::Standing;
 use crate::sync::world::World;
 use crate::sync::world::has_run;
+use crate::sync::world::has_run_elsewhere;
 use crate::sync::world::is_unfinished;
 use crate::sync::world::manager_of;
 use crate::sync::world::running;
@@ -92,6 +93,13 @@ fn absent(desired: &Desired, world: &World, identity: &Identity, ran: &BTreeSet<
     // A Task of this run that is gone did run, and does not run again.
     if let Some(record) = has_run(desired, world, identity) {
         return already_ran(record);
+    }
+    if let Some(sync) = has_run_elsewhere(desired, world) {
+        let reason = Blocked::OtherSync {
+            sync: sync.to_owned(),
+            is_elsewhere: false,
+        };
+        return Action::Blocked { reason };
     }
     Action::Create {
         manifest: mark(desired, identity),

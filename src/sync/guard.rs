@@ -91,6 +91,7 @@ mod tests {
             uid: "u".into(),
             generation: 1,
             resource_version: "1".into(),
+            marks: crate::model::plan::Marks::default(),
         }
     }
 

@@ -29,6 +29,7 @@ use crate::sync::world::Standing;
 use crate::sync::world::World;
 use crate::sync::world::is_running_for;
 use crate::sync::world::record_of;
+use crate::sync::world::sorted;
 use crate::sync::world::standing;
 
 /// Up to so many names of a kind are asked for one by one; more are found in a list of the kind.
@@ -58,18 +59,17 @@ pub(super) async fn records(
     cluster: &Cluster,
     identity: &Identity,
 ) -> Result<BTreeMap<String, RunRecord>, Error> {
-    let selector = format!(
-        "{}={},{}",
-        labels::RECORD,
-        labels::RECORD_RUN,
-        identity.selector()
-    );
+    let of_sync = identity.selector();
+    let selector = format!("{}={},{of_sync}", labels::RECORD, labels::RECORD_RUN);
     let objects = cluster.list(Resource::Record, &selector).await?;
-    Ok(objects
-        .iter()
-        .map(record_of)
-        .map(|record| (record.name.clone(), record))
-        .collect())
+    Ok(sorted(objects.iter().map(record_of), identity).0)
+}
+
+/// The records of the runs of all syncs of the namespace.
+async fn all_records(cluster: &Cluster) -> Result<Vec<Object>, Error> {
+    let of_any = labels::SYNC;
+    let selector = format!("{}={},{of_any}", labels::RECORD, labels::RECORD_RUN);
+    cluster.list(Resource::Record, &selector).await
 }
 
 /// The objects of a kind that carry the label of the sync.
@@ -88,7 +88,8 @@ async fn members(cluster: &Cluster, identity: &Identity) -> Result<World, Error>
         let objects = labelled(cluster, kind, identity).await?;
         Ok(objects.into_iter().map(move |object| (kind, object)))
     }));
-    let (kinds, records) = futures::try_join!(kinds, records(cluster, identity))?;
+    let (kinds, records) = futures::try_join!(kinds, all_records(cluster))?;
+    let (records, elsewhere) = sorted(records.iter().map(record_of), identity);
     Ok(World {
         objects: kinds
             .into_iter()
@@ -96,6 +97,7 @@ async fn members(cluster: &Cluster, identity: &Identity) -> Result<World, Error>
             .filter_map(|(kind, object)| Some((key_of(kind, &object)?, object)))
             .collect(),
         records,
+        elsewhere,
         running: BTreeMap::new(),
     })
 }

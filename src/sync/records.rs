@@ -126,24 +126,33 @@ impl Records<'_> {
             .await
     }
 
-    /// Notes which records are of Tasks that left the configuration, or came back.
-    pub(super) async fn note(&self) {
-        let changes = self.plan.ledger.iter().filter_map(|step| match step {
-            LedgerStep::Leave { record } => {
-                let left = json!({"metadata": {"labels": {labels::LEFT: labels::LEFT_TRUE}}});
-                Some((record, left))
-            }
-            LedgerStep::Return { record } => {
-                let back = json!({"metadata": {
-                    "labels": {labels::LEFT: null},
-                    "annotations": {labels::FORGET_AFTER: null},
-                }});
-                Some((record, back))
-            }
-            LedgerStep::Move { .. } | LedgerStep::Cancel { .. } => None,
+    /// Notes which records are of Tasks that left the configuration.
+    pub(super) async fn note_left(&self) {
+        let left = json!({"metadata": {"labels": {labels::LEFT: labels::LEFT_TRUE}}});
+        let steps = self.plan.ledger.iter().filter_map(|step| match step {
+            LedgerStep::Leave { record } => Some(record.as_str()),
+            LedgerStep::Return { .. } | LedgerStep::Move { .. } | LedgerStep::Cancel { .. } => None,
         });
-        let notes: Vec<_> = changes
-            .map(|(record, change)| self.note_one(record, change))
+        self.note(steps.collect(), &left).await;
+    }
+
+    /// Notes which records are of Tasks that came back into the configuration.
+    pub(super) async fn note_back(&self) {
+        let back = json!({"metadata": {
+            "labels": {labels::LEFT: null},
+            "annotations": {labels::FORGET_AFTER: null},
+        }});
+        let steps = self.plan.ledger.iter().filter_map(|step| match step {
+            LedgerStep::Return { record } => Some(record.as_str()),
+            LedgerStep::Leave { .. } | LedgerStep::Move { .. } | LedgerStep::Cancel { .. } => None,
+        });
+        self.note(steps.collect(), &back).await;
+    }
+
+    async fn note(&self, records: Vec<&str>, change: &Value) {
+        let notes: Vec<_> = records
+            .into_iter()
+            .map(|record| self.note_one(record, change.clone()))
             .collect();
         let mut notes = stream::iter(notes).buffer_unordered(PARALLEL).boxed();
         while let Some(()) = notes.next().await {}

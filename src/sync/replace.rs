@@ -29,8 +29,7 @@ impl Work<'_> {
         let slot = self.slot().await;
         self.cancelled(key, live).await;
         // Foreground: the old Job is gone before its name is needed again.
-        self.delete(key, live, Propagation::Foreground, |_| true)
-            .await?;
+        self.delete(key, live, Propagation::Foreground).await?;
         drop(slot);
         self.await_gone(key, &live.uid).await?;
         let _slot = self.slot().await;

@@ -9,11 +9,11 @@ use crate::model::Key;
 use crate::model::Kind;
 use crate::model::ObjectName;
 use crate::model::object::DesiredSet;
-use crate::model::run::RunRecord;
 use crate::sync::world::Identity;
 use crate::sync::world::World;
 use crate::sync::world::is_running_for;
 use crate::sync::world::record_of;
+use crate::sync::world::sorted;
 
 /// All that one namespace holds, as far as plans are concerned.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +38,9 @@ impl View {
     pub(super) fn world(&self, set: &DesiredSet, identity: &Identity) -> World {
         let mut world = World {
             objects: self.members(identity),
-            records: self.records(identity),
+            records: sorted(self.records.iter().map(record_of), identity).0,
+            // It holds no others; what is to be created is planned again by the API server.
+            elsewhere: BTreeMap::new(),
             running: BTreeMap::new(),
         };
         let wanted = world.wanted(set, identity);
@@ -62,14 +64,6 @@ impl View {
             label.is_some_and(|it| identity.is_ours(it))
         });
         ours.filter_map(|(kind, object)| Some((key_of(*kind, object)?, object.clone())))
-            .collect()
-    }
-
-    fn records(&self, identity: &Identity) -> BTreeMap<String, RunRecord> {
-        let records = self.records.iter().map(record_of);
-        records
-            .filter(|it| it.sync.as_deref().is_some_and(|it| identity.is_ours(it)))
-            .map(|it| (it.name.clone(), it))
             .collect()
     }
 

@@ -21,7 +21,6 @@ use crate::model::plan::Claim;
 use crate::model::plan::Deed;
 use crate::model::plan::LiveId;
 use crate::model::plan::Manifest;
-use crate::sync::decide::PRUNE_DISABLED;
 use crate::sync::ledger;
 use crate::sync::records::Records;
 
@@ -53,11 +52,25 @@ impl Work<'_> {
         &self,
         key: &Key,
         manifest: &Manifest,
-        live: &LiveId,
+        planned: &LiveId,
         claim: Claim,
     ) -> Result<Deed, Error> {
-        let target = Target::Object(live);
         let how = self.how(claim);
+        let mut seen = planned.clone();
+        for _ in 1..ATTEMPTS {
+            let target = Target::Exactly(&seen);
+            match self.cluster.apply(key, manifest, target, how).await {
+                Err(Error::Moved(message)) => {
+                    let now = self.cluster.get(key).await?.map(|it| it.id());
+                    // Its fields have owners; that it is another's is told by its marks alone.
+                    seen = now
+                        .filter(|now| planned.is_of(now))
+                        .ok_or(Error::Moved(message))?;
+                }
+                done => return done.map(|_| Deed::Updated),
+            }
+        }
+        let target = Target::Exactly(&seen);
         self.cluster.apply(key, manifest, target, how).await?;
         Ok(Deed::Updated)
     }
@@ -93,7 +106,7 @@ impl Work<'_> {
         let Some(mut now) = self.cluster.get(key).await? else {
             return Err(Error::Moved("it is gone".into()));
         };
-        if now.id().uid != planned.uid || now.id().generation != planned.generation {
+        if !planned.is_of(&now.id()) || now.id().generation != planned.generation {
             return Err(Error::Moved("it is not what was planned for".into()));
         }
         self.copy_claim(key, &now).await?;
@@ -128,18 +141,8 @@ impl Work<'_> {
     }
 
     pub(super) async fn prune(&self, key: &Key, live: &LiveId) -> Result<Deed, Error> {
-        let plan = self.records.plan;
-        let still_ours = |object: &Object| {
-            let ids = [Some(&plan.sync), plan.takes_over.as_ref()];
-            let label = object.label(labels::SYNC);
-            ids.into_iter()
-                .flatten()
-                .any(|id| label == Some(id.as_str()))
-                && object.annotation(labels::PRUNE) != Some(PRUNE_DISABLED)
-        };
         self.cancelled(key, live).await;
-        self.delete(key, live, Propagation::Background, still_ours)
-            .await?;
+        self.delete(key, live, Propagation::Background).await?;
         Ok(Deed::Deleted)
     }
 
@@ -153,13 +156,12 @@ impl Work<'_> {
         }
     }
 
-    /// Deletes the object if it is the one that was planned for, save for its status.
+    /// Deletes the object if it is the one that was planned for, and still whose it was, save for its status.
     pub(super) async fn delete(
         &self,
         key: &Key,
         planned: &LiveId,
         propagation: Propagation,
-        still_meant: impl Fn(&Object) -> bool,
     ) -> Result<(), Error> {
         let mut live = planned.clone();
         for _ in 1..ATTEMPTS {
@@ -170,8 +172,7 @@ impl Work<'_> {
                         return Ok(());
                     };
                     let id = now.id();
-                    let same = id.uid == planned.uid && id.generation == planned.generation;
-                    if !same || !still_meant(&now) {
+                    if !planned.is_of(&id) || id.generation != planned.generation {
                         return Err(Error::Moved(message));
                     }
                     live = id;

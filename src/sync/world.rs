@@ -81,6 +81,8 @@ pub(super) struct World {
     pub(super) objects: BTreeMap<Key, Object>,
     /// Records of runs, by the name of the record.
     pub(super) records: BTreeMap<String, RunRecord>,
+    /// Runs of other syncs of the namespace: by Task and run, the sync.
+    pub(super) elsewhere: BTreeMap<(String, String), String>,
     /// Unfinished Tasks of the spawners that leave the configuration.
     pub(super) running: BTreeMap<ObjectName, usize>,
 }
@@ -167,6 +169,37 @@ pub(super) fn has_run<'a>(
         };
         world.records.get(&record_name(&scope, run))
     })
+}
+
+/// The sync under whose id this very run was had: another one, or ours before its id changed.
+pub(super) fn has_run_elsewhere<'a>(desired: &Desired, world: &'a World) -> Option<&'a str> {
+    let run = desired.run.as_ref()?.to_string();
+    let found = world.elsewhere.get(&(desired.key.name.to_string(), run));
+    found.map(String::as_str)
+}
+
+/// Records by their names, and the runs of other syncs among them.
+pub(super) fn sorted(
+    records: impl Iterator<Item = RunRecord>,
+    identity: &Identity,
+) -> (
+    BTreeMap<String, RunRecord>,
+    BTreeMap<(String, String), String>,
+) {
+    let (mut ours, mut others) = (BTreeMap::new(), BTreeMap::new());
+    for record in records {
+        match record.sync.clone() {
+            Some(sync) if identity.is_ours(&sync) => {
+                ours.insert(record.name.clone(), record);
+            }
+            Some(sync) => {
+                others.insert((record.task, record.run.to_string()), sync);
+            }
+            // A spawner's.
+            None => {}
+        }
+    }
+    (ours, others)
 }
 
 /// Whose an object is, seen from a sync that declares one of that name.

@@ -24,6 +24,7 @@ fn live() -> LiveId {
         uid: "u".into(),
         generation: 1,
         resource_version: "1".into(),
+        marks: crate::model::plan::Marks::default(),
     }
 }
 

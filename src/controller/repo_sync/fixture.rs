@@ -26,6 +26,7 @@ pub(super) fn live() -> LiveId {
         uid: "u".into(),
         generation: 1,
         resource_version: "1".into(),
+        marks: crate::model::plan::Marks::default(),
     }
 }
 

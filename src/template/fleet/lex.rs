@@ -69,11 +69,7 @@ pub(super) fn pieces(text: &str) -> Result<Vec<Piece<'_>>, Error> {
     let mut literal = String::new();
     let mut trim_next = false;
     while !cutter.rest.is_empty() {
-        let (start, sign) = ["{{", "{%", "{#"]
-            .iter()
-            .filter_map(|sign| Some((cutter.rest.find(sign)?, *sign)))
-            .min()
-            .unwrap_or((cutter.rest.len(), ""));
+        let (start, sign) = opening(cutter.rest).unwrap_or((cutter.rest.len(), ""));
         let before = cutter.take(start);
         literal.push_str(if trim_next {
             before.trim_start()
@@ -110,6 +106,15 @@ pub(super) fn pieces(text: &str) -> Result<Vec<Piece<'_>>, Error> {
     }
     pieces.push(Piece::Literal(literal));
     Ok(pieces)
+}
+
+/// Where the next part that is no literal opens, and with which sign. It looks no further than that.
+fn opening(text: &str) -> Option<(usize, &'static str)> {
+    text.match_indices('{').find_map(|(at, _)| {
+        let signs = ["{{", "{%", "{#"].into_iter();
+        let sign = signs.clone().find(|sign| text[at..].starts_with(sign));
+        sign.map(|sign| (at, sign))
+    })
 }
 
 struct Cutter<'t> {

@@ -359,6 +359,9 @@ fn fleets() -> Vec<Case> {
             "{% for i in range(end=999999999) %}x{% endfor %}{{ a }}",
         ),
         fleet("an open tag", "{a: [x]}", "{{ a"),
+        // Each is found without a look at all that follows.
+        fleet("many expressions", "{a: [x]}", &"{{a}}".repeat(100_000)).either(),
+        fleet("many braces", "{a: [x]}", &"{ ".repeat(300_000)).either(),
         fleet(
             "nested parentheses",
             "{a: [x]}",

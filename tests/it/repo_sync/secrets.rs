@@ -144,8 +144,11 @@ async fn no_secret_is_told(context: Context) {
     })
     .await;
     let events: Api<Event> = context.api();
-    let events = events.list(&ListParams::default()).await.unwrap().items;
-    assert!(!events.is_empty());
+    let events = eventually("an event", || async {
+        let all = events.list(&ListParams::default()).await.unwrap().items;
+        (!all.is_empty()).then_some(all)
+    })
+    .await;
     controller.stop().await;
 
     let logged = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();

@@ -25,6 +25,7 @@ on_both_servers!(
     a_sync_that_does_not_prune_keeps_what_left,
     many_deletions_need_their_number,
     a_deletion_is_of_what_was_planned,
+    a_change_is_of_what_was_planned,
 );
 
 async fn what_left_the_configuration_is_pruned(context: Context) {
@@ -137,7 +138,7 @@ async fn many_deletions_need_their_number(context: Context) {
 async fn a_deletion_is_of_what_was_planned(context: Context) {
     let sync = Sync::new(&context);
     let rest = CONFIG.replace(TASK, "");
-    let edits: [(&str, Value, bool); 3] = [
+    let edits: [(&str, Value, bool); 5] = [
         (
             "labels do not make it another",
             json!({"metadata": {"labels": {"seen": "yes"}}}),
@@ -151,6 +152,16 @@ async fn a_deletion_is_of_what_was_planned(context: Context) {
         (
             "it is to be kept",
             json!({"metadata": {"annotations": {"axon.io/prune": "disabled"}}}),
+            false,
+        ),
+        (
+            "another repository has adopted it",
+            json!({"metadata": {"annotations": {"axon.io/origin": "example.com/acme/other#axon.yaml#Task/port"}}}),
+            false,
+        ),
+        (
+            "it was let go",
+            json!({"metadata": {"labels": {"axon.io/sync": null}}}),
             false,
         ),
     ];
@@ -176,4 +187,32 @@ async fn a_deletion_is_of_what_was_planned(context: Context) {
     let applied = sync.apply(&plan).await;
     assert!(applied.failed[0].is_conflict, "{applied:?}");
     assert!(context.get("Task", "port").await.is_some());
+}
+
+async fn a_change_is_of_what_was_planned(context: Context) {
+    let sync = Sync::new(&context);
+    sync.converge(CONFIG).await;
+    let edited = CONFIG
+        .replace("ref: main", "ref: next")
+        .replace("prompt: ", "prompt: now ");
+    let plan = sync.plan(&edited).await;
+    let told = lines(&plan);
+    assert!(told.iter().any(|it| it == "Task/port replace"), "{told:?}");
+    let before = context.get("Task", "port").await.unwrap();
+    // Somebody lets both go between plan and apply.
+    let free = json!({"metadata": {"labels": {"axon.io/sync": null}}});
+    for (kind, name) in [("Workspace", "app"), ("Task", "port")] {
+        edit_as("someone", &context, kind, name, &free).await;
+    }
+    let applied = sync.apply(&plan).await;
+    assert!(
+        applied.failed.iter().any(|it| it.is_conflict),
+        "{applied:?}"
+    );
+    assert!(applied.done.is_empty(), "{applied:?}");
+    let after = context.get("Task", "port").await.unwrap();
+    assert_eq!(after["metadata"]["uid"], before["metadata"]["uid"]);
+    let workspace = context.get("Workspace", "app").await.unwrap();
+    assert_eq!(workspace["spec"]["ref"], "main");
+    assert_eq!(workspace["metadata"]["labels"]["axon.io/sync"], Value::Null);
 }

@@ -17,6 +17,7 @@ on_both_servers!(
     a_sync_takes_its_new_id_with_all_that_it_has,
     a_rename_may_be_broken_off_anywhere,
     only_what_is_of_this_source_is_renamed,
+    a_renamed_sync_of_which_nothing_is_left_runs_nothing_again,
 );
 
 const TWO: &str = r#"
@@ -154,4 +155,22 @@ async fn only_what_is_of_this_source_is_renamed(context: Context) {
         lines(&adopting.plan(&renamed()).await)[0],
         "Workspace/app update"
     );
+}
+
+async fn a_renamed_sync_of_which_nothing_is_left_runs_nothing_again(context: Context) {
+    let sync = with_history(&context).await;
+    context.delete("Task", "done").await;
+    context.delete("Workspace", "app").await;
+    let plan = sync.plan(&renamed()).await;
+    let told = lines(&plan);
+    let blocked = told
+        .iter()
+        .filter(|it| it.ends_with(" OtherSync { sync: \"app\", is_elsewhere: false }"));
+    assert_eq!(blocked.count(), 2, "{told:?}");
+    assert_eq!(plan.summary().runs, 0);
+    // Told so, it knows what has run.
+    let plan = super::rename::told(&sync).plan(&renamed()).await;
+    let told = lines(&plan);
+    let ran = told.iter().filter(|it| it.contains(" ran Succeeded"));
+    assert_eq!(ran.count(), 2, "{told:?}");
 }
