@@ -87,8 +87,14 @@ async fn accept(
     slots: &Arc<Semaphore>,
 ) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots).acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, _)) => Some((stream, slot)),
+    let accepted = listener.accept().await.and_then(|(stream, _)| {
+        // An event of a watch, or the end of a handshake, does not wait for the client to say that it
+        // has the one before.
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    });
+    match accepted {
+        Ok(stream) => Some((stream, slot)),
         Err(error) => {
             tracing::warn!(%error, "cannot accept a connection");
             tokio::time::sleep(ACCEPT_PAUSE).await;
