@@ -1,7 +1,6 @@
 //! The everyday verbs of `kubectl`, typed at both servers: what it prints and how it ends is the same.
 
 use std::path::Path;
-use std::path::PathBuf;
 use std::process::Command;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -9,6 +8,7 @@ use std::sync::Mutex;
 
 use regex::Regex;
 
+use crate::counts;
 use crate::server;
 use crate::server::Context;
 use crate::server::Kind;
@@ -156,10 +156,8 @@ fn what_is_typed_at_both_servers_ends_the_same() {
     assert!(differences.is_empty(), "{}", differences.join("\n"));
     let failed = ours.iter().filter(|it| it.code != Some(0)).count();
     let told = format!(
-        "kubectl: {same} of {} lines end the same on both servers, {failed} in an error; the others are known\n",
+        "{same} of {} lines end the same on both servers, {failed} in an error; the others are known",
         ours.len()
     );
-    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("counts");
-    std::fs::create_dir_all(&dir).unwrap();
-    std::fs::write(dir.join("kubectl-parity"), told).unwrap();
+    counts::tell("kubectl", &told);
 }

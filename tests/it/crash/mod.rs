@@ -15,7 +15,6 @@ mod tasks;
 
 use std::fs;
 use std::future::Future;
-use std::path::Path;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -27,6 +26,7 @@ use tokio::process::Command;
 
 use self::proxy::Fault;
 use self::proxy::Proxy;
+use crate::counts;
 use crate::server::Context;
 
 /// Namespaces that are worked in at once: the program waits more than it computes.
@@ -157,8 +157,7 @@ where
         .await
 }
 
-/// Notes for whoever reads the log of CI at how many points `what` was killed, and that there were enough.
-/// What a test that passes prints is not shown; `.ci/run` shows these notes.
+/// Notes at how many points `what` was killed, and that there were enough.
 fn note(what: &str, context: &Context, points: usize, at_least: usize) {
     let server = context.server;
     assert!(points >= at_least, "{what} ({server:?}): {points}");
@@ -166,12 +165,7 @@ fn note(what: &str, context: &Context, points: usize, at_least: usize) {
     tell(what, context, &told);
 }
 
-/// Notes `told` for whoever reads the log of CI.
+/// Notes what came of `what` on this server.
 fn tell(what: &str, context: &Context, told: &str) {
-    let server = context.server;
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("counts");
-    fs::create_dir_all(&dir).unwrap();
-    let name = what.replace([' ', ','], "-");
-    let line = format!("{what} ({server:?}): {told}\n");
-    fs::write(dir.join(format!("crash-{name}-{server:?}")), line).unwrap();
+    counts::tell(&format!("{what} ({:?})", context.server), told);
 }

@@ -13,8 +13,6 @@ mod side;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -30,6 +28,7 @@ use self::answer::Difference;
 use self::material::Width;
 use self::sequence::Sequence;
 use self::side::Side;
+use crate::counts;
 use crate::server;
 use crate::server::Context;
 use crate::server::Kind;
@@ -72,9 +71,7 @@ fn both_servers_answer_alike() {
         );
         let told =
             format!("{cases} sequences of requests answered as by kube-apiserver (seed {seed})");
-        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("counts");
-        fs::create_dir_all(&dir).unwrap();
-        fs::write(dir.join("differential"), format!("differential: {told}\n")).unwrap();
+        counts::tell("differential", &told);
     });
 }
 

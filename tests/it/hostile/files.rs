@@ -55,6 +55,7 @@ pub(super) fn all() -> Vec<Case> {
         bombs(),
         deep(),
         twice(),
+        cases_of_letters(),
         odd_text(),
         huge(),
         tags(),
@@ -122,6 +123,32 @@ fn twice() -> Vec<Case> {
     .enumerate()
     .map(|(at, body)| Case::of(format!("twice {at}"), body))
     .collect()
+}
+
+/// Names that are one name to people, or to some file systems.
+fn cases_of_letters() -> Vec<Case> {
+    let task = |name: &str| format!("{HEAD}tasks: {{{name}: {{prompt: x}}}}\n");
+    vec![
+        Case::of("a key of another case", "Tasks: {a: {prompt: x}}\n"),
+        Case::of(
+            "two cases of a name",
+            "tasks: {a: {prompt: x}, A: {prompt: x}}\n",
+        ),
+        Case::of("an include of another case", "include: [Parts/a.yaml]\n")
+            .with("parts/a.yaml", &task("a")),
+        Case::of("a pattern of another case", "include: [\"*.YAML\"]\n").with("a.yaml", &task("a")),
+        Case::of(
+            "files of two cases that declare the same",
+            "include: [a.yaml, A.yaml]\n",
+        )
+        .with("a.yaml", &task("t"))
+        .with("A.yaml", &task("t")),
+        Case::of(
+            "a root of two cases",
+            "include: [Axon.yaml]\ntasks: {a: {prompt: x}}\n",
+        )
+        .with("Axon.yaml", &task("a")),
+    ]
 }
 
 fn odd_text() -> Vec<Case> {

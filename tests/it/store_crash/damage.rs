@@ -17,7 +17,7 @@ use kube::api::PostParams;
 use serde_json::json;
 
 use super::Random;
-use super::note;
+use crate::counts;
 
 const FILES: [&str; 3] = ["store.db", "store.db-wal", "lock"];
 /// How many damages are tried on each of two stores.
@@ -151,7 +151,7 @@ async fn a_damaged_store_is_said_with_its_path_or_served_whole() {
     }
     assert!(said > DAMAGES / 2, "{said} said, {whole} whole");
     let told = format!("{said} damages said, {whole} that touched nothing in use served whole");
-    note("damaged store", &told);
+    counts::tell("damaged store", &told);
 }
 
 /// What SQLite alone takes for an empty or an older store.

@@ -17,6 +17,8 @@ use std::time::Instant;
 
 use self::record::Record;
 
+use crate::counts;
+
 /// How often the server is killed, unless `AXON_KILLS` says otherwise.
 const ROUNDS: u64 = 200;
 /// After at most so many acknowledgements of a round.
@@ -132,16 +134,5 @@ fn what_was_acknowledged_survives_every_kill() {
         record.resumed,
         record.gone,
     );
-    note("store", &told);
-}
-
-/// Notes `told` for whoever reads the log of CI.
-fn note(what: &str, told: &str) {
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("counts");
-    std::fs::create_dir_all(&dir).unwrap();
-    std::fs::write(
-        dir.join(format!("{what}-Embedded")),
-        format!("{what}: {told}\n"),
-    )
-    .unwrap();
+    counts::tell("store", &told);
 }

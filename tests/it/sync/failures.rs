@@ -1,10 +1,15 @@
 //! Refusals, races and lost servers.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axon::cluster::Cluster;
 use axon::model::Namespace;
+use axon::model::plan::Refusal;
 use axon::model::plan::Skipped;
 use axon::sync::Allow;
 use axon::sync::Options;
@@ -12,6 +17,7 @@ use axon::sync::Pipeline;
 use axon::sync::Probe;
 use axon::sync::guard;
 use kube::Client;
+use serde_json::Value;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tower::service_fn;
@@ -26,6 +32,7 @@ use super::fixture::lines;
 use super::fixture::load_text;
 use super::fixture::loaded_with;
 use super::fixture::workspace;
+use crate::counts;
 use crate::on_both_servers;
 use crate::server::Context;
 
@@ -37,6 +44,7 @@ on_both_servers!(
     a_lost_server_ends_the_apply,
     what_does_not_go_keeps_nobody_waiting,
     what_may_pass_is_no_refusal,
+    a_write_that_is_refused_stops_no_other_and_runs_nothing_twice,
     a_missing_workspace_is_an_error_with_its_place,
     errors_name_what_is_missing,
 );
@@ -83,11 +91,7 @@ async fn dependants_of_what_failed_are_skipped(context: Context) {
     let sync = Sync::new(&context);
     let foreign = workspace("app", &json!({"repo": "https://example.com/other.git"}));
     context.create("Workspace", &foreign).await;
-    let with_free = format!("{CONFIG}  free: {{prompt: x, workspace: b}}\n").replace(
-        "workspaces:",
-        "workspaces:\n  b: {repo: \"https://example.com/b\"}",
-    );
-    let plan = sync.plan(&with_free).await;
+    let plan = sync.plan(&with_another()).await;
     let applied = sync.apply(&plan).await;
     let skipped: Vec<String> = applied
         .skipped
@@ -107,6 +111,14 @@ async fn dependants_of_what_failed_are_skipped(context: Context) {
         .map(|(key, _)| key.to_string())
         .collect();
     assert_eq!(done, ["Workspace/b", "Task/free"]);
+}
+
+/// The configuration, and one Workspace and Task more.
+fn with_another() -> String {
+    format!("{CONFIG}  free: {{prompt: x, workspace: b}}\n").replace(
+        "workspaces:",
+        "workspaces:\n  b: {repo: \"https://example.com/b\"}",
+    )
 }
 
 async fn an_interrupted_apply_is_taken_up_again(context: Context) {
@@ -153,7 +165,7 @@ async fn a_lost_server_ends_the_apply(context: Context) {
 }
 
 async fn what_does_not_go_keeps_nobody_waiting(context: Context) {
-    let sync = Sync::new(&context).with(|options| options.gone = Duration::from_secs(1));
+    let sync = Sync::new(&context).with(|options| options.gone = Duration::from_secs(5));
     let config = |prompt: &str, last: usize| {
         let mut config = "apiVersion: axon.io/v1alpha1\nkind: Config\nsync: app\ndefaults: {type: codex, credentials: {type: none}}\ntasks:\n".to_owned();
         for n in 0..last {
@@ -179,7 +191,7 @@ async fn what_does_not_go_keeps_nobody_waiting(context: Context) {
     let failed: Vec<String> = applied.failed.iter().map(|it| it.key.to_string()).collect();
     assert_eq!(failed, ["Task/t00"], "{applied:?}");
     let told = &applied.failed[0].causes[0];
-    assert!(told.starts_with("it is still there 1 s after"), "{told}");
+    assert!(told.starts_with("it is still there 5 s after"), "{told}");
     let skipped: Vec<_> = applied
         .skipped
         .iter()
@@ -279,4 +291,78 @@ async fn errors_name_what_is_missing(context: Context) {
         error.contains("namespace \"no-such-namespace\" does not exist"),
         "{error}"
     );
+}
+
+/// 422 to each write in turn, as from an admission webhook that was there for a moment.
+async fn a_write_that_is_refused_stops_no_other_and_runs_nothing_twice(context: Context) {
+    let config = with_another();
+    let mut points = 0;
+    for at in 0.. {
+        let context = context.sibling().await;
+        let refused = Arc::default();
+        let refusing = Sync::of(refusing(at, &refused, &context.client), &context);
+        let plan = refusing.plan(&config).await;
+        let applied = refusing.apply(&plan).await;
+        let refused = refused.lock().unwrap().take();
+        let Some(refused) = refused else {
+            assert!(applied.is_complete(), "{applied:?}");
+            break;
+        };
+        points += 1;
+        let [failed] = &applied.failed[..] else {
+            panic!("{refused}: {applied:?}");
+        };
+        assert_eq!(failed.refusal, Some(Refusal::Invalid), "{failed:?}");
+        assert!(
+            refused.ends_with(failed.key.name.as_str()),
+            "{refused}: {failed:?}"
+        );
+        assert!(failed.causes.join(": ").contains("not today"), "{failed:?}");
+        // What does not need it was made.
+        let needed = ["b", "free"].contains(&failed.key.name.as_str());
+        let made = context.get("Task", "free").await;
+        assert_ne!(made.is_some(), needed, "{refused}");
+
+        Sync::new(&context).converge(&config).await;
+        let uid = |task: &Option<Value>| task.as_ref().map(|it| it["metadata"]["uid"].clone());
+        if made.is_some() {
+            assert_eq!(uid(&context.get("Task", "free").await), uid(&made));
+        }
+    }
+    let what = format!("an apply of five objects ({:?})", context.server);
+    counts::tell(
+        &what,
+        &format!("each of {points} writes refused in turn, the others made"),
+    );
+    assert!(points >= 5, "{points}");
+}
+
+/// A client whose server refuses the write number `at`; `refused` is its path.
+fn refusing(at: usize, refused: &Arc<Mutex<Option<String>>>, inner: &Client) -> Client {
+    let (inner, refused) = (inner.clone(), Arc::clone(refused));
+    let seen = AtomicUsize::new(0);
+    let service = service_fn(move |request: http::Request<kube::client::Body>| {
+        let dry = request
+            .uri()
+            .query()
+            .is_some_and(|it| it.contains("dryRun"));
+        let is_write = request.method() != http::Method::GET && !dry;
+        let is_it = is_write && seen.fetch_add(1, Ordering::Relaxed) == at;
+        if is_it {
+            *refused.lock().unwrap() = Some(request.uri().path().to_owned());
+        }
+        let inner = inner.clone();
+        async move {
+            if !is_it {
+                return inner.send(request).await.map_err(tower::BoxError::from);
+            }
+            let status = json!({
+                "kind": "Status", "status": "Failure", "code": 422, "reason": "Invalid",
+                "message": "admission webhook \"x\" denied the request: not today",
+            });
+            let answer = http::Response::builder().status(422);
+            Ok(answer.body(kube::client::Body::from(status.to_string().into_bytes()))?)
+        }
+    });
+    Client::new(service, "default")
 }

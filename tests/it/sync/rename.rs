@@ -9,6 +9,7 @@ use super::fixture::Sync;
 use super::fixture::edit_as;
 use super::fixture::lines;
 use super::fixture::managers;
+use crate::counts;
 use crate::on_both_servers;
 use crate::server::Context;
 
@@ -134,8 +135,12 @@ async fn a_rename_may_be_broken_off_anywhere(context: Context) {
             points += 1;
         }
     }
-    eprintln!("a rename was broken off at {points} points");
     assert!(points > 20, "{points}");
+    let what = format!("a rename of a sync ({:?})", context.server);
+    counts::tell(
+        &what,
+        &format!("broken off at {points} points, no run forgotten"),
+    );
 }
 
 async fn only_what_is_of_this_source_is_renamed(context: Context) {
