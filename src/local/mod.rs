@@ -23,7 +23,6 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -233,8 +232,7 @@ async fn listen(
     stop: &CancellationToken,
 ) -> Result<JoinHandle<()>, Error> {
     let identity = Identity::generate().map_err(Error::Keys)?;
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await;
-    let listener = listener.map_err(Error::Listen)?;
+    let listener = api_server::listener::bind().map_err(Error::Listen)?;
     let address = listener.local_addr().map_err(Error::Listen)?;
     kubeconfig::write(kubeconfig, address, &identity).map_err(|source| Error::Kubeconfig {
         path: kubeconfig.to_path_buf(),

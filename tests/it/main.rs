@@ -12,6 +12,7 @@ mod checkout;
 mod cli;
 mod cluster;
 mod confined;
+mod costs;
 mod counts;
 mod crash;
 mod dev;

@@ -5,7 +5,6 @@ use std::str::FromStr;
 
 use clap::Args;
 use kube::Client;
-use tokio::net::TcpListener;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tokio_util::sync::CancellationToken;
@@ -118,7 +117,7 @@ async fn serve(
     let Some(address) = address else {
         return Ok(served);
     };
-    let listener = TcpListener::bind(address).await.map_err(|error| {
+    let listener = controller::http::bind(address).map_err(|error| {
         Failure::new(format!("cannot listen on {address}"), &error)
             .hint("choose another address with --listen, or none")
     })?;

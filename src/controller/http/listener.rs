@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::rt::TokioTimer;
 use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 use tokio::task::JoinError;
@@ -40,6 +42,22 @@ const MAX_HEAD: usize = 16 << 10;
 const STOP: Duration = Duration::from_secs(5);
 /// How long to wait when no connection can be taken (out of file descriptors).
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections that wait to be taken; the kernel loses those beyond it, and with them deliveries, which senders do not
+/// repeat. The runtime's own number is 128.
+const BACKLOG: u32 = 1024;
+
+/// Listens on `address`.
+pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// Serves until `stop`, then lets open requests end.
 pub(super) async fn serve(front: Front, listener: TcpListener, stop: CancellationToken) {

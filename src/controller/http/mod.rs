@@ -21,6 +21,8 @@ mod signature;
 mod trigger;
 
 use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
 
 use http::Request;
 use http::Response;
@@ -35,6 +37,15 @@ use self::hooks::Hooks;
 use self::known::Known;
 use self::route::Route;
 use super::options::Options;
+
+/// Listens on `address`.
+///
+/// # Errors
+///
+/// The address is in use, or not one of this machine.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    listener::bind(address)
+}
 
 /// Serves on `listener` until `stop`, then lets open requests end.
 pub async fn serve(

@@ -1,5 +1,7 @@
 //! The HTTPS front: nothing is served without the client certificate or the token.
 
+use std::io;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +17,7 @@ use rustls::ServerConfig;
 use sha2::Digest as _;
 use sha2::Sha256;
 use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
@@ -30,6 +33,9 @@ use super::reply::Reply;
 /// How many connections are open at once; more wait. A watch takes one; a process may often have
 /// 1024 files.
 const MAX_CONNECTIONS: usize = 768;
+/// Connections that wait to be taken: as many as may be opened at once. The runtime's own number is 128, and the kernel
+/// keeps those beyond it waiting for a second.
+const BACKLOG: u32 = 1024;
 /// How long a client may leave unread what it asked for.
 const READ_TIMEOUT: Duration = Duration::from_mins(1);
 /// How many headers a request may have.
@@ -42,6 +48,13 @@ const MAX_HEAD: usize = 64 << 10;
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long to wait when no connection can be taken (out of file descriptors).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Listens on a free port of 127.0.0.1.
+pub(crate) fn bind() -> io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+    socket.listen(BACKLOG)
+}
 
 /// Serves until `stop`, then lets open requests end.
 pub(crate) async fn serve(

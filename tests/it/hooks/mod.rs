@@ -3,6 +3,7 @@
 mod action;
 mod client;
 mod commit_status;
+mod flood;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -27,7 +28,6 @@ use kube::api::WatchEvent;
 use kube::api::WatchParams;
 use serde_json::Value;
 use serde_json::json;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -63,7 +63,7 @@ struct Replica {
 impl Replica {
     /// One that is ready, and knows the RepoSyncs there are.
     async fn start(context: &Context) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = controller::http::bind(([127, 0, 0, 1], 0).into()).unwrap();
         let address = listener.local_addr().unwrap();
         let options = controller::Options {
             namespace: Some(Namespace::parse(&context.namespace).unwrap()),
