@@ -8,6 +8,7 @@ mod apply;
 mod controller;
 mod cron;
 mod faults;
+mod plane;
 mod proxy;
 mod repo_sync;
 mod snapshot;
