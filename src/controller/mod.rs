@@ -14,6 +14,7 @@ pub mod http;
 mod images;
 mod leader;
 mod ledger;
+mod loading;
 mod network_policy;
 mod options;
 mod repo_sync;

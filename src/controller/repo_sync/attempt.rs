@@ -4,6 +4,7 @@
 //! the plan that is then carried out is made from its answer.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -24,6 +25,7 @@ use super::view::View;
 use crate::api::repo_sync::ObjectCounts;
 use crate::api::repo_sync::RepoSyncSpec;
 use crate::cluster::Cluster;
+use crate::controller::loading;
 use crate::model::Home;
 use crate::model::Key;
 use crate::model::Kind;
@@ -34,7 +36,6 @@ use crate::model::object::DesiredSet;
 use crate::sync;
 use crate::sync::Input;
 use crate::sync::Pipeline;
-use crate::sync::load;
 
 /// How long the caches may take to be filled before the API server is asked instead.
 const FILL: Duration = Duration::from_secs(10);
@@ -80,16 +81,32 @@ pub(super) struct End {
 
 impl Trial<'_> {
     /// Loads the configuration; says what its id is.
-    pub(super) fn load(&self, snapshot: &Snapshot) -> Result<(DesiredSet, SyncId), Trouble> {
-        let loaded = load::load(snapshot).map_err(|problems| outcome::invalid(&problems))?;
+    pub(super) async fn load(
+        &self,
+        snapshot: &Arc<Snapshot>,
+    ) -> Result<(DesiredSet, SyncId), Tried> {
+        let Some(loaded) = loading::load(snapshot).await else {
+            return Err(Tried::Later(ITS_TURN));
+        };
+        let accepted = loaded
+            .map_err(|problems| outcome::invalid(&problems))
+            .and_then(|loaded| self.accept(loaded.set, snapshot));
+        accepted.map_err(|trouble| End::troubled(trouble).into())
+    }
+
+    fn accept(
+        &self,
+        set: DesiredSet,
+        snapshot: &Snapshot,
+    ) -> Result<(DesiredSet, SyncId), Trouble> {
         let own = &self.settings.namespace;
-        sync::target_namespace(&loaded.set, Some(own.clone()), own.clone()).map_err(|error| {
+        sync::target_namespace(&set, Some(own.clone()), own.clone()).map_err(|error| {
             let hint = "a RepoSync writes to its own namespace only";
             Trouble::of(Reason::InvalidConfig, &error, hint)
         })?;
         let home = Home::new(&snapshot.source, &snapshot.root);
-        let id = loaded.set.sync.clone().unwrap_or_else(|| home.sync_id());
-        Ok((loaded.set, id))
+        let id = set.sync.clone().unwrap_or_else(|| home.sync_id());
+        Ok((set, id))
     }
 
     /// Does what is to be done, if the id is ours.

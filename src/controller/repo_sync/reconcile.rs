@@ -276,9 +276,9 @@ async fn attempt(
         ask_anew: !asked.drift_correction && memory.attempt.is_some(),
         begin,
     };
-    let (set, id) = match trial.load(&config.snapshot) {
+    let (set, id) = match trial.load(&config.snapshot).boxed().await {
         Ok(loaded) => loaded,
-        Err(trouble) => return End::troubled(trouble).into(),
+        Err(tried) => return tried,
     };
     if context.claims.want(name, &id) {
         for sibling in context.claims.touch_siblings(name, clock::now()) {

@@ -6,6 +6,7 @@ mod lineage;
 mod watch;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
@@ -13,6 +14,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
+use crate::controller::loading;
 use crate::controller::sync::watch::Folders;
 use crate::model::Diagnostic;
 use crate::model::Namespace;
@@ -200,7 +202,7 @@ impl Sync {
         look
     }
 
-    async fn snapshot(&self) -> Result<Snapshot, repo::Error> {
+    async fn snapshot(&self) -> Result<Arc<Snapshot>, repo::Error> {
         let tip = self.repository.resolve(&self.reference).await?;
         let mut snapshot = self
             .repository
@@ -209,22 +211,23 @@ impl Sync {
         if self.workspace_url.is_some() {
             snapshot.source.url.clone_from(&self.workspace_url);
         }
-        Ok(snapshot)
+        Ok(Arc::new(snapshot))
     }
 
     async fn apply(
         &self,
-        snapshot: &Snapshot,
+        snapshot: &Arc<Snapshot>,
         report: &mut impl AsyncFnMut(Event),
         ask: &impl AsyncFn(&Plan) -> bool,
         stop: &CancellationToken,
     ) -> Look {
-        let loaded = match load::load(snapshot) {
-            Ok(loaded) => loaded,
-            Err(problems) => {
+        let loaded = match loading::load(snapshot).await {
+            Some(Ok(loaded)) => loaded,
+            Some(Err(problems)) => {
                 report(Event::Invalid(problems)).await;
                 return Look::Stalled;
             }
+            None => return Look::Again,
         };
         report(Event::Loaded {
             revision: snapshot.revision.clone(),
