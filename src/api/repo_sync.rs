@@ -199,6 +199,10 @@ pub struct RepoSyncStatus {
     /// The plan that waits for approval or is held back by a guard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PendingPlan>,
+    /// The approved plan that was begun last, until it is in force: what is left of it goes on without
+    /// another approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved: Option<ApprovedPlan>,
     /// The latest syncs, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 5))]
@@ -218,6 +222,7 @@ impl Default for RepoSyncStatus {
             last_handled_reconcile_at: None,
             objects: None,
             plan: None,
+            approved: None,
             history: Vec::new(),
         }
     }
@@ -263,6 +268,19 @@ pub struct PendingPlan {
     /// What it would do, without any value of a field.
     #[schemars(length(max = 8192))]
     pub summary: String,
+}
+
+/// An approved plan. It counts as long as an annotation names its digest, which its steps must give.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovedPlan {
+    /// What the annotation `axon.io/approved-plan` or `axon.io/allow-prune` says.
+    pub digest: String,
+    /// Digest of the files that it was made from.
+    pub configuration: String,
+    /// A digest of each of its steps.
+    #[schemars(length(max = 1000), inner(length(max = 64)))]
+    pub steps: Vec<String>,
 }
 
 /// One sync that came to an end.

@@ -1,11 +1,12 @@
 //! The plan, and what became of it. Data only: `sync` makes it, `cli` prints it.
 
+mod parts;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::Value;
 
-use super::digest::Digest;
 use super::names::Namespace;
 use super::names::ObjectName;
 use super::names::SyncId;
@@ -274,47 +275,6 @@ impl Summary {
 }
 
 impl Plan {
-    /// What identifies what this plan would do to which very objects. A new revision that asks for the
-    /// same has the same digest; a status write to an object changes nothing either.
-    pub fn digest(&self) -> Digest {
-        let mut text = format!("{}\n{}\n{}\n", self.namespace, self.sync, self.home);
-        for step in &self.steps {
-            let (what, live, manifest) = match &step.action {
-                Action::Create { manifest, again } => (
-                    if *again { "create again" } else { "create" },
-                    None,
-                    Some(manifest),
-                ),
-                Action::Update { manifest, live, .. } => ("update", Some(live), Some(manifest)),
-                Action::Replace { manifest, live, .. } => ("replace", Some(live), Some(manifest)),
-                Action::Delete { live, .. } => ("delete", Some(live), None),
-                Action::Blocked { .. } => ("blocked", None, None),
-                Action::Keep | Action::Unchanged | Action::AlreadyRan { .. } => continue,
-            };
-            let live = live.map(|it| format!("{}@{}", it.uid, it.generation));
-            let manifest = manifest.map(|it| Digest::of_json(it.as_value()).to_string());
-            let (live, manifest) = (live.unwrap_or_default(), manifest.unwrap_or_default());
-            text.extend([
-                &step.key.to_string(),
-                " ",
-                what,
-                " ",
-                &live,
-                " ",
-                &manifest,
-                "\n",
-            ]);
-        }
-        for record in &self.ledger {
-            match record {
-                LedgerStep::Move { from, to } => text.extend(["move ", from, " ", to, "\n"]),
-                LedgerStep::Return { record } => text.extend(["return ", record, "\n"]),
-                LedgerStep::Leave { .. } | LedgerStep::Cancel { .. } => {}
-            }
-        }
-        Digest::of(text)
-    }
-
     /// Whether carrying it out is worth it: it changes something, or marks records of runs whose Tasks
     /// left the configuration. What cannot be applied keeps records from being marked.
     pub fn has_work(&self) -> bool {

@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::begin::Begin;
 use super::gate;
 use super::gate::Answers;
+use super::gate::Held;
+use super::gate::Passed;
 use super::outcome;
 use super::outcome::Outcome;
 use super::own::Standing;
@@ -26,6 +28,7 @@ use crate::api::repo_sync::ObjectCounts;
 use crate::api::repo_sync::RepoSyncSpec;
 use crate::cluster::Cluster;
 use crate::controller::loading;
+use crate::model::Digest;
 use crate::model::Home;
 use crate::model::Key;
 use crate::model::Kind;
@@ -52,6 +55,8 @@ pub(super) struct Trial<'a> {
     pub(super) spec: &'a RepoSyncSpec,
     pub(super) settings: &'a Settings,
     pub(super) answers: &'a Answers,
+    /// Digest of the files.
+    pub(super) configuration: Digest,
     /// Cancelled when the controller stops: heard between objects.
     pub(super) stop: &'a CancellationToken,
     /// What the caches say may be behind what was just written, and nobody would tell.
@@ -167,15 +172,15 @@ impl Trial<'_> {
         if !plan.has_work() {
             return Ok(Some(End::of_rest(&plan)));
         }
-        let cleared = match gate::pass(&plan, self.spec.approval, self.answers) {
-            Ok(cleared) => cleared,
+        let Passed { cleared, approved } = match self.pass(&plan) {
+            Ok(passed) => passed,
             Err(held) => {
                 let outcome = Outcome::Held(held.trouble, held.plan);
                 return Ok(Some(End::new(outcome, &plan)));
             }
         };
         if plan.summary().has_changes() {
-            self.begin.say(&plan).await;
+            self.begin.say(&plan, approved).await;
         }
         let applied = pipeline.apply(cleared, self.stop).boxed().await;
         if outcome::is_interrupted(&applied) {
@@ -184,6 +189,13 @@ impl Trial<'_> {
         let mut end = End::new(Outcome::of(&plan, &applied), &plan);
         end.counts = outcome::counts(&applied);
         Ok(Some(end))
+    }
+
+    fn pass<'p>(&self, plan: &'p Plan) -> Result<Passed<'p>, Box<Held>> {
+        let status = self.begin.sync.status.as_ref();
+        let begun = status.and_then(|it| it.approved.as_ref());
+        let (approval, answers) = (self.spec.approval, self.answers);
+        gate::pass(plan, &self.configuration, approval, answers, begun)
     }
 
     /// What the caches hold; nothing where they cannot be relied on.

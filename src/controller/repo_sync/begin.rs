@@ -8,6 +8,7 @@ use kube::Api;
 use super::status;
 use super::summary;
 use crate::api::RepoSync;
+use crate::api::repo_sync::ApprovedPlan;
 use crate::controller::clock;
 use crate::controller::commit_status::CommitStatuses;
 use crate::github::CommitState;
@@ -35,8 +36,9 @@ impl<'a> Begin<'a> {
         }
     }
 
-    /// Says that `plan` is being carried out. The apply does not depend on it.
-    pub(super) async fn say(&self, plan: &Plan) {
+    /// Says that `plan` is being carried out, and by which approval. The apply does not depend on it:
+    /// where it cannot be said, what is left of a plan that is broken off waits.
+    pub(super) async fn say(&self, plan: &Plan, approved: Option<ApprovedPlan>) {
         let revision = plan.revision.to_string();
         let counts = summary::counts(&plan.summary());
         let before = self.sync.status.as_ref();
@@ -48,7 +50,7 @@ impl<'a> Begin<'a> {
                 .tell(self.sync, &revision, CommitState::Pending, &text);
         }
         let text = format!("applying revision {revision}: {counts}");
-        let Some(next) = status::begun(self.sync, &revision, &text, clock::now()) else {
+        let Some(next) = status::begun(self.sync, &revision, &text, approved, clock::now()) else {
             return;
         };
         match status::write(self.syncs, self.sync, &next).await {

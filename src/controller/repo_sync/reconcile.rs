@@ -48,6 +48,7 @@ use super::view::View;
 use crate::api::RepoSync;
 use crate::api::labels;
 use crate::api::repo_sync::DeletionPolicy;
+use crate::api::repo_sync::RepoSyncStatus;
 use crate::controller::Options;
 use crate::controller::clock;
 use crate::controller::commit_status::CommitStatuses;
@@ -146,7 +147,10 @@ async fn work(
     let mut latest = begin.written().unwrap_or_else(|| Arc::clone(&sync));
     if let Some(report) = report {
         // What was said meanwhile is no state that anything was in.
-        let next = status::next(&sync, &report, now);
+        let next = RepoSyncStatus {
+            approved: status::approved(&latest, &report),
+            ..status::next(&sync, &report, now)
+        };
         let written = status::write(&syncs, &latest, &next).await;
         if let Some(written) = written.map_err(Error::Status)? {
             latest = written;
@@ -271,6 +275,7 @@ async fn attempt(
         spec: &sync.spec,
         settings,
         answers: &asked.answers,
+        configuration: config.input,
         stop: &context.stop,
         // Where drift is left alone, nobody tells that the caches have caught up.
         ask_anew: !asked.drift_correction && memory.attempt.is_some(),

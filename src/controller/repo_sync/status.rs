@@ -22,6 +22,7 @@ use super::reason::Reason;
 use super::reason::Trouble;
 use super::tell::Ended;
 use crate::api::RepoSync;
+use crate::api::repo_sync::ApprovedPlan;
 use crate::api::repo_sync::InForce;
 use crate::api::repo_sync::PendingPlan;
 use crate::api::repo_sync::RepoSyncStatus;
@@ -103,6 +104,14 @@ pub(super) fn next(sync: &RepoSync, report: &Report, now: Timestamp) -> RepoSync
     status
 }
 
+/// The approval that `latest` has, where something is left that it speaks of. It is used up when the
+/// configuration is in force, and when another plan waits.
+pub(super) fn approved(latest: &RepoSync, report: &Report) -> Option<ApprovedPlan> {
+    let is_over = report.trouble.is_none() || matches!(report.plan, Pending::Is(_));
+    let approved = latest.status.as_ref()?.approved.as_ref();
+    approved.filter(|_| !is_over).cloned()
+}
+
 /// Whether `sync` was synced at `revision` and with the spec that it has.
 pub(super) fn is_synced_at(sync: &RepoSync, revision: &str) -> bool {
     sync.status.as_ref().is_some_and(|status| {
@@ -175,6 +184,7 @@ pub(super) fn begun(
     sync: &RepoSync,
     revision: &str,
     message: &str,
+    approved: Option<ApprovedPlan>,
     now: Timestamp,
 ) -> Option<RepoSyncStatus> {
     let before = sync.status.clone().unwrap_or_default();
@@ -185,6 +195,7 @@ pub(super) fn begun(
     if is_said
         && before.observed_generation == generation
         && before.last_attempted_revision.as_deref() == Some(revision)
+        && before.approved == approved
     {
         return None;
     }
@@ -200,6 +211,7 @@ pub(super) fn begun(
             said.condition(&before, READY, "Unknown", now),
             said.condition(&before, RECONCILING, "True", now),
         ],
+        approved,
         ..before
     })
 }

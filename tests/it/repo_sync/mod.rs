@@ -1,5 +1,6 @@
 //! RepoSync: a commit comes into force, or it is said why not; on both servers.
 
+mod broken_off;
 mod commit_status;
 mod credentials;
 mod guards;

@@ -75,7 +75,7 @@ fn the_history_names_the_revision_that_was_written() {
 fn what_is_under_way_is_said_once() {
     let good = next(&sync(1, RepoSyncStatus::default()), &synced("a"), at(1));
     let begun = |status: &RepoSyncStatus, revision: &str| {
-        begun(&sync(1, status.clone()), revision, "words", at(2))
+        begun(&sync(1, status.clone()), revision, "words", None, at(2))
     };
     let busy = begun(&good, "b").unwrap();
     let expected = ["Ready=Unknown Progressing", "Reconciling=True Progressing"];
