@@ -80,6 +80,23 @@ fn a_plan_without_changes_and_a_refused_one_say_so() {
     assert!(text.contains(expected), "{text}");
 }
 
+/// `scripts/action/check` reads it there.
+#[test]
+fn the_heading_counts_what_the_server_refuses() {
+    let refused = Blocked::Refused {
+        why: None,
+        message: "by a policy".into(),
+    };
+    let steps = vec![
+        (Kind::Workspace, "a", create()),
+        (Kind::Task, "b", blocked(refused)),
+    ];
+    let text = render(&plan(steps), &[], true);
+    let heading = "### Axon plan: 1 to create, 1 refused\n";
+    assert!(text.starts_with(heading), "{text}");
+    assert!(text.contains("refused: by a policy"), "{text}");
+}
+
 #[test]
 fn what_was_not_asked_and_what_gets_out_of_conflicts_is_said() {
     let sync = "old".to_owned();

@@ -281,6 +281,26 @@ fn what_is_refused_or_fails_fails() {
 }
 
 #[test]
+fn a_plan_that_the_server_refuses_is_shown() {
+    let planner = |heading: &str| {
+        format!(
+            "[[ $1 == plan ]] || exit 0; echo '{heading}'; echo '- ! Workspace/app refused: by a policy'; exit 1"
+        )
+    };
+    let heading = "### Axon plan: 1 to create, 1 refused, 2 unchanged";
+    let ended = Job::new(&planner(heading)).run("check");
+    assert_eq!(ended.code, Some(1), "{}", ended.log);
+    assert!(ended.outputs.contains("result=refused\n"));
+    let shown = format!("{heading}\n- ! Workspace/app refused: by a policy\n");
+    assert!(ended.summary.starts_with(&shown), "{}", ended.summary);
+    // What else ends with this code is no plan to rely on.
+    let ended = Job::new(&planner("### Axon plan: 1 to create")).run("check");
+    assert_eq!(ended.code, Some(1), "{}", ended.log);
+    assert!(ended.outputs.contains("result=failed\n"));
+    assert!(!ended.summary.contains("refused"), "{}", ended.summary);
+}
+
+#[test]
 fn an_invalid_configuration_fails_with_annotations_and_text() {
     let program = "[[ $* == 'validate -o github -- axon.yaml' ]] && echo '::error file=axon.yaml::x' && exit 1\n\
                    echo '</pre><img src=x> ```'; exit 1";
