@@ -145,8 +145,8 @@ pub enum PlanAction {
         /// Its run, or the unfinished Tasks of a spawner.
         running: usize,
     },
-    /// It left the configuration but is annotated `axon.io/prune: disabled`.
-    Keep,
+    /// It left the configuration, and stays.
+    Keep { reason: KeepReason },
     /// It is as it should be.
     Unchanged,
     /// A Task that ran and is gone: it does not run again.
@@ -164,6 +164,15 @@ pub enum PlanAction {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         fields: Vec<PlanField>,
     },
+}
+
+/// Why what left the configuration stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum KeepReason {
+    /// It is annotated `axon.io/prune: disabled`.
+    Asked,
+    /// It has lost its `axon.io/origin`: nothing proves that the sync made it.
+    Unproven,
 }
 
 /// The right by which an object is updated.

@@ -81,9 +81,10 @@ fn turns(plan: &Plan, kind: Kind) -> u64 {
         | Action::Update { .. }
         | Action::Replace { .. }
         | Action::Delete { .. } => true,
-        Action::Keep | Action::Unchanged | Action::AlreadyRan { .. } | Action::Blocked { .. } => {
-            false
-        }
+        Action::Keep { .. }
+        | Action::Unchanged
+        | Action::AlreadyRan { .. }
+        | Action::Blocked { .. } => false,
     };
     let steps = plan.steps.iter();
     let steps = steps.filter(|step| step.key.kind == kind && writes(&step.action));

@@ -2,6 +2,7 @@
 
 use crate::api::plan::BlockedReason;
 use crate::api::plan::FORMAT_VERSION;
+use crate::api::plan::KeepReason;
 use crate::api::plan::PlanAction;
 use crate::api::plan::PlanChange;
 use crate::api::plan::PlanClaim;
@@ -24,6 +25,7 @@ use crate::model::plan::Action;
 use crate::model::plan::Blocked;
 use crate::model::plan::Claim;
 use crate::model::plan::FieldChange;
+use crate::model::plan::Kept;
 use crate::model::plan::SENSITIVE;
 use crate::model::plan::Shown;
 use crate::model::plan::Step;
@@ -153,7 +155,12 @@ fn action(step: &Step) -> PlanAction {
             changes: changes.iter().map(change).collect(),
         },
         Action::Delete { live: _, running } => PlanAction::Delete { running: *running },
-        Action::Keep => PlanAction::Keep,
+        Action::Keep { why } => PlanAction::Keep {
+            reason: match why {
+                Kept::Asked => KeepReason::Asked,
+                Kept::Unproven => KeepReason::Unproven,
+            },
+        },
         Action::Unchanged => PlanAction::Unchanged,
         Action::AlreadyRan { outcome, finished } => PlanAction::AlreadyRan {
             outcome: match outcome {

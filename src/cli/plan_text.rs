@@ -15,6 +15,7 @@ use crate::model::plan::Action;
 use crate::model::plan::Blocked;
 use crate::model::plan::Claim;
 use crate::model::plan::FieldChange;
+use crate::model::plan::Kept;
 use crate::model::plan::SENSITIVE;
 use crate::model::plan::Shown;
 use crate::model::plan::Step;
@@ -67,6 +68,10 @@ pub(super) fn render(plan: &Plan) -> String {
     text
 }
 
+/// Said of what may be ours and may not: both ways are a person's to go.
+const UNPROVEN: &str = "kept: it left the configuration, and without axon.io/origin nothing proves that this sync made it; \
+                        delete it with kubectl, or take its label axon.io/sync away";
+
 /// What is said of one object.
 pub(super) struct Line {
     pub(super) symbol: &'static str,
@@ -97,7 +102,10 @@ pub(super) fn line(step: &Step) -> Option<Line> {
             (">", DIM, already_ran(*outcome, finished.as_deref()))
         }
         Action::Blocked { reason } => ("!", MAGENTA, blocked(reason)),
-        Action::Keep | Action::Unchanged => return None,
+        Action::Keep {
+            why: Kept::Unproven,
+        } => ("!", MAGENTA, UNPROVEN.into()),
+        Action::Keep { why: Kept::Asked } | Action::Unchanged => return None,
     };
     Some(Line {
         symbol,
@@ -151,7 +159,7 @@ pub(super) fn changes(step: &Step) -> &[FieldChange] {
         Action::Update { changes, .. } | Action::Replace { changes, .. } => changes,
         Action::Create { .. }
         | Action::Delete { .. }
-        | Action::Keep
+        | Action::Keep { .. }
         | Action::Unchanged
         | Action::AlreadyRan { .. }
         | Action::Blocked { .. } => &[],

@@ -93,8 +93,8 @@ pub enum Action {
     /// It left the configuration. `running` counts the unfinished Tasks of a spawner (or is 1 for
     /// an unfinished Task).
     Delete { live: LiveId, running: usize },
-    /// It left the configuration but is annotated `axon.io/prune: disabled`.
-    Keep,
+    /// It left the configuration, and stays.
+    Keep { why: Kept },
     /// It is as it should be.
     Unchanged,
     /// A Task that ran and is gone: it does not run again.
@@ -104,6 +104,15 @@ pub enum Action {
     },
     /// It cannot be applied.
     Blocked { reason: Blocked },
+}
+
+/// Why what left the configuration stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// It is annotated `axon.io/prune: disabled`, or the sync deletes nothing.
+    Asked,
+    /// It carries the label of the sync, but no `axon.io/origin`: nothing proves that the sync made it.
+    Unproven,
 }
 
 /// The right by which an object is updated.
@@ -303,7 +312,9 @@ impl Plan {
                     sum.reruns += 1;
                 }
                 Action::Delete { .. } => sum.delete += 1,
-                Action::Keep | Action::Unchanged | Action::AlreadyRan { .. } => sum.unchanged += 1,
+                Action::Keep { .. } | Action::Unchanged | Action::AlreadyRan { .. } => {
+                    sum.unchanged += 1;
+                }
                 Action::Blocked { reason } => match reason {
                     Blocked::Refused { .. } => sum.refused += 1,
                     Blocked::Conflict { .. }

@@ -228,7 +228,7 @@ impl Run<'_> {
                 let work = self.held(self.work.prune(key, live));
                 self.attempt(key, None, broken, work).await
             }
-            Action::Keep | Action::Unchanged | Action::AlreadyRan { .. } => Fate::Unchanged,
+            Action::Keep { .. } | Action::Unchanged | Action::AlreadyRan { .. } => Fate::Unchanged,
             Action::Blocked { .. } => Fate::Blocked,
         }
     }

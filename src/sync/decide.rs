@@ -15,6 +15,7 @@ use crate::model::plan::Action;
 use crate::model::plan::Blocked;
 use crate::model::plan::Claim;
 use crate::model::plan::FieldChange;
+use crate::model::plan::Kept;
 use crate::model::plan::Manifest;
 use crate::model::plan::OwnedField;
 use crate::model::plan::Step;
@@ -72,6 +73,12 @@ pub(super) fn steps(
             action: leave(key, object, world, options),
         })
         .collect();
+    leaving.extend(world.unproven(identity, set).map(|key| Step {
+        key: key.clone(),
+        action: Action::Keep {
+            why: Kept::Unproven,
+        },
+    }));
     // What names a Workspace goes before it.
     leaving.sort_by(|a, b| (Reverse(a.key.kind), &a.key).cmp(&(Reverse(b.key.kind), &b.key)));
     steps.extend(leaving);
@@ -218,7 +225,7 @@ fn inherited(object: &Object, claim: Claim, identity: &Identity, options: &Optio
 
 fn leave(key: &Key, object: &Object, world: &World, options: &Options) -> Action {
     if !options.prune || object.annotation(labels::PRUNE) == Some(PRUNE_DISABLED) {
-        return Action::Keep;
+        return Action::Keep { why: Kept::Asked };
     }
     Action::Delete {
         live: object.id(),

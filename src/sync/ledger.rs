@@ -77,7 +77,7 @@ fn cancelled(step: &Step, world: &World) -> Option<LedgerStep> {
         Action::Delete { running, .. } => step.key.kind == Kind::Task && *running > 0,
         Action::Create { .. }
         | Action::Update { .. }
-        | Action::Keep
+        | Action::Keep { .. }
         | Action::Unchanged
         | Action::AlreadyRan { .. }
         | Action::Blocked { .. } => false,

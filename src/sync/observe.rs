@@ -227,7 +227,7 @@ fn begin(action: &Action) -> Option<Stand> {
             outcome,
             finished: _,
         } => Some(Stand::Finished(*outcome)),
-        Action::Delete { .. } | Action::Keep | Action::Blocked { .. } => None,
+        Action::Delete { .. } | Action::Keep { .. } | Action::Blocked { .. } => None,
     }
 }
 

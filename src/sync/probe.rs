@@ -98,7 +98,7 @@ async fn refined(
         }
         Action::Create { .. }
         | Action::Delete { .. }
-        | Action::Keep
+        | Action::Keep { .. }
         | Action::Unchanged
         | Action::AlreadyRan { .. }
         | Action::Blocked { .. } => return Ok(action),

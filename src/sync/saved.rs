@@ -163,7 +163,7 @@ pub fn code(action: &Action) -> &'static str {
         Action::Update { .. } => "update",
         Action::Replace { .. } => "replace",
         Action::Delete { .. } => "delete",
-        Action::Keep => "keep",
+        Action::Keep { .. } => "keep",
         Action::Unchanged => "unchanged",
         Action::AlreadyRan { .. } => "alreadyRan",
         Action::Blocked { .. } => "blocked",
@@ -272,9 +272,10 @@ fn digest(action: &Action) -> Digest {
             unfinished: _,
         } => json!([sent(manifest), fields(changes)]),
         Action::Blocked { reason } => json!(format!("{reason:?}")),
-        Action::Delete { .. } | Action::Keep | Action::Unchanged | Action::AlreadyRan { .. } => {
-            Value::Null
-        }
+        Action::Delete { .. }
+        | Action::Keep { .. }
+        | Action::Unchanged
+        | Action::AlreadyRan { .. } => Value::Null,
     })
 }
 

@@ -29,7 +29,7 @@ pub fn ways_out(plan: &Plan) -> Vec<WayOut> {
         | Action::Update { .. }
         | Action::Replace { .. }
         | Action::Delete { .. }
-        | Action::Keep
+        | Action::Keep { .. }
         | Action::Unchanged
         | Action::AlreadyRan { .. } => None,
     });

@@ -100,6 +100,23 @@ impl World {
         })
     }
 
+    /// Objects that carry its label, are not declared, and do not say which configuration made them.
+    pub(super) fn unproven<'a>(
+        &'a self,
+        identity: &'a Identity,
+        set: &'a DesiredSet,
+    ) -> impl Iterator<Item = &'a Key> {
+        let is_ours = |label: &str| identity.is_ours(label);
+        let found = self.objects.iter().filter(move |(key, object)| {
+            set.has_config
+                && !object.is_terminating()
+                && !declares(set, key)
+                && object.label(labels::SYNC).is_some_and(is_ours)
+                && object.annotation(labels::ORIGIN).is_none()
+        });
+        found.map(|(key, _)| key)
+    }
+
     /// Objects that this very configuration made. One without an origin is not provably one.
     pub(super) fn members<'a>(
         &'a self,

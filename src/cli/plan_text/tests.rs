@@ -216,6 +216,19 @@ fn nothing_to_do_is_said() {
 }
 
 #[test]
+fn what_does_not_prove_whose_it_is_is_told() {
+    let keep = |why| vec![(Kind::Workspace, "w", Action::Keep { why })];
+    check(keep(Kept::Asked), "No changes.");
+    check(
+        keep(Kept::Unproven),
+        r"
+  ! Workspace/w               kept: it left the configuration, and without axon.io/origin nothing proves that this sync made it; delete it with kubectl, or take its label axon.io/sync away
+No changes.
+",
+    );
+}
+
+#[test]
 fn a_prompt_is_told_by_its_lines() {
     let before = value("Fix the bug.\nThen stop.\n");
     let after = value("Fix the bug.\nThen test.\n");

@@ -82,6 +82,8 @@ pub(super) struct End {
     pub(super) counts: Option<ObjectCounts>,
     /// Whose change makes it worth another try.
     pub(super) in_the_way: BTreeSet<Key>,
+    /// Objects that may be of the sync and do not prove it.
+    pub(super) unproven: Vec<Key>,
 }
 
 impl Trial<'_> {
@@ -228,6 +230,7 @@ impl End {
             sync: None,
             counts: None,
             in_the_way: outcome::blocked(plan),
+            unproven: outcome::unproven(plan),
         }
     }
 
@@ -242,6 +245,7 @@ impl End {
             sync: Some(id),
             counts: None,
             in_the_way: BTreeSet::new(),
+            unproven: Vec::new(),
         }
     }
 
@@ -251,6 +255,7 @@ impl End {
             sync: None,
             counts: None,
             in_the_way: BTreeSet::new(),
+            unproven: Vec::new(),
         }
     }
 }

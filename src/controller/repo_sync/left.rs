@@ -7,6 +7,7 @@ use super::memory::Memory;
 use super::status::Report;
 use super::view::View;
 use crate::api::RepoSync;
+use crate::api::labels;
 use crate::api::repo_sync::RepoSyncStatus;
 use crate::model::Home;
 use crate::model::Key;
@@ -77,11 +78,32 @@ pub(super) fn news<'a>(before: Option<&RepoSyncStatus>, report: &'a Report) -> O
     }
 }
 
+/// What is said of objects that carry the label of the sync and not whose they are.
+pub(super) fn unproven(objects: &[Key]) -> Option<String> {
+    (!objects.is_empty()).then(|| {
+        format!(
+            "nothing proves that this sync made what left its configuration without \"{}\": {}; \
+             delete it, or take its label \"{}\" away",
+            labels::ORIGIN,
+            named(objects),
+            labels::SYNC
+        )
+    })
+}
+
+fn named(objects: &[Key]) -> String {
+    let shown = objects.len().min(MAX_NAMED);
+    let named: Vec<String> = objects[..shown].iter().map(Key::to_string).collect();
+    let named = named.join(", ");
+    match objects.len() - shown {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
+
 impl fmt::Display for Left {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sync = &self.sync;
-        let shown = self.objects.len().min(MAX_NAMED);
-        let named: Vec<String> = self.objects[..shown].iter().map(Key::to_string).collect();
         let source = if self.is_same_id {
             " from another source"
         } else {
@@ -90,11 +112,8 @@ impl fmt::Display for Left {
         write!(
             out,
             "objects of sync \"{sync}\"{source} are left: {}",
-            named.join(", ")
+            named(&self.objects)
         )?;
-        if self.objects.len() > shown {
-            write!(out, " and {} more", self.objects.len() - shown)?;
-        }
         if self.is_same_id {
             write!(
                 out,

@@ -21,6 +21,7 @@ use super::tell::Verdict;
 use crate::api::RepoSync;
 use crate::controller::repositories::Shared;
 use crate::model::Digest;
+use crate::model::Key;
 use crate::model::RepoUrl;
 use crate::model::Snapshot;
 use crate::model::SyncId;
@@ -109,6 +110,8 @@ pub(super) struct Attempt {
     pub(super) outcome: Outcome,
     /// The id, where it is ours.
     pub(super) sync: Option<SyncId>,
+    /// Objects that may be of the sync and do not prove it.
+    pub(super) unproven: Vec<Key>,
     /// The answers of people that it was made with.
     pub(super) answers: Answers,
     pub(super) failures: u32,

@@ -16,6 +16,7 @@ use crate::model::plan::Applied;
 use crate::model::plan::Blocked;
 use crate::model::plan::Deed;
 use crate::model::plan::Failed;
+use crate::model::plan::Kept;
 use crate::model::plan::Refusal;
 use crate::model::plan::Skipped;
 use crate::model::problem::Severity;
@@ -90,6 +91,16 @@ pub(super) fn blocked(plan: &Plan) -> BTreeSet<Key> {
     let steps = plan.steps.iter();
     steps
         .filter(|step| matches!(step.action, Action::Blocked { .. }))
+        .map(|step| step.key.clone())
+        .collect()
+}
+
+/// The objects that stay because they do not prove whose they are.
+pub(super) fn unproven(plan: &Plan) -> Vec<Key> {
+    let why = Kept::Unproven;
+    let steps = plan.steps.iter();
+    steps
+        .filter(|step| step.action == Action::Keep { why })
         .map(|step| step.key.clone())
         .collect()
 }

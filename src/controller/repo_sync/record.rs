@@ -160,6 +160,7 @@ pub(super) fn tried(
         input,
         outcome: end.outcome,
         sync: end.sync,
+        unproven: end.unproven,
         answers: asked.answers.clone(),
         failures,
         retry: wait.map(|wait| later(now, wait)),
@@ -206,6 +207,7 @@ pub(super) fn report(memory: &Memory) -> Option<Report> {
             .and_then(|it| it.sync.as_ref())
             .map(ToString::to_string),
         remains: memory.remains.clone(),
+        unproven: attempt.map(|it| it.unproven.clone()).unwrap_or_default(),
         in_force: config.and_then(|it| in_force(it, attempt?)),
         plan,
         ended: memory.ended.clone(),

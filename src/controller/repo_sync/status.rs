@@ -16,6 +16,7 @@ use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
 
+use super::left;
 use super::left::Remains;
 use super::reason::Class;
 use super::reason::Reason;
@@ -28,6 +29,7 @@ use crate::api::repo_sync::PendingPlan;
 use crate::api::repo_sync::RepoSyncStatus;
 use crate::api::repo_sync::SyncRecord;
 use crate::controller::FIELD_MANAGER;
+use crate::model::Key;
 
 pub(super) const READY: &str = "Ready";
 const RECONCILING: &str = "Reconciling";
@@ -51,6 +53,8 @@ pub(super) struct Report {
     pub(super) sync: Option<String>,
     /// What an earlier repository, path or id of it has left.
     pub(super) remains: Remains,
+    /// Objects that may be of it and do not prove it.
+    pub(super) unproven: Vec<Key>,
     pub(super) in_force: Option<InForce>,
     pub(super) plan: Pending,
     /// The syncs that came to an end, and what each wrote.
@@ -228,10 +232,13 @@ fn conditions(
     } else {
         let revision = status.last_applied_revision.as_deref();
         let applied = format!("applied revision {}", revision.unwrap_or_default());
-        match &report.remains {
-            Remains::Left(left) => cut(&format!("{applied}; {left}"), MAX_MESSAGE),
-            Remains::Unknown | Remains::Nothing => applied,
-        }
+        let left = match &report.remains {
+            Remains::Left(left) => Some(left.to_string()),
+            Remains::Unknown | Remains::Nothing => None,
+        };
+        let parts = [Some(applied), left, left::unproven(&report.unproven)];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        cut(&parts.join("; "), MAX_MESSAGE)
     };
     let class = report.trouble.as_ref().map_or(Class::Done, Trouble::class);
     let (ready, other) = match class {

@@ -100,7 +100,7 @@ fn line(step: &Step) -> Option<String> {
         }
         Action::Delete { .. } => format!("- {key}"),
         Action::Blocked { reason } => format!("! {key}: {}", blocked(reason)),
-        Action::Keep | Action::Unchanged | Action::AlreadyRan { .. } => return None,
+        Action::Keep { .. } | Action::Unchanged | Action::AlreadyRan { .. } => return None,
     })
 }
 

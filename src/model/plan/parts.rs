@@ -49,7 +49,7 @@ impl Plan {
                 step.part().is_some_and(has)
             }
             // They write nothing.
-            Action::Keep
+            Action::Keep { .. }
             | Action::Unchanged
             | Action::AlreadyRan { .. }
             | Action::Blocked { .. } => true,
@@ -67,7 +67,7 @@ impl Step {
             Action::Create { .. }
             | Action::Update { .. }
             | Action::Delete { .. }
-            | Action::Keep
+            | Action::Keep { .. }
             | Action::Unchanged
             | Action::AlreadyRan { .. }
             | Action::Blocked { .. } => None,
@@ -86,7 +86,7 @@ impl Step {
             }
             Action::Delete { live, .. } => self.part_of("delete", Some(live), None),
             Action::Blocked { .. } => self.part_of("blocked", None, None),
-            Action::Keep | Action::Unchanged | Action::AlreadyRan { .. } => return None,
+            Action::Keep { .. } | Action::Unchanged | Action::AlreadyRan { .. } => return None,
         })
     }
 

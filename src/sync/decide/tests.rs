@@ -9,6 +9,7 @@ use crate::model::Namespace;
 use crate::model::ObjectName;
 use crate::model::RepoPath;
 use crate::model::SyncId;
+use crate::model::plan::Kept;
 use crate::model::problem::Place;
 use crate::model::run::Outcome;
 use crate::model::run::RunDigest;
@@ -156,7 +157,10 @@ fn line(step: &Step) -> String {
             ..
         } => format!("replace unfinished={unfinished} {}", paths(changes)),
         Action::Delete { running, .. } => format!("delete running={running}"),
-        Action::Keep => "keep".into(),
+        Action::Keep { why: Kept::Asked } => "keep".into(),
+        Action::Keep {
+            why: Kept::Unproven,
+        } => "unproven".into(),
         Action::Unchanged => "unchanged".into(),
         Action::AlreadyRan { outcome, .. } => format!("ran {}", outcome.as_str()),
         Action::Blocked { reason } => format!("{reason:?}"),
@@ -271,15 +275,14 @@ fn only_what_is_provably_ours_is_deleted() {
         &with(ours.clone(), origin, &json!("other#axon.yaml#Workspace/w")),
         &[],
     );
-    check(&with(ours.clone(), origin, &Value::Null), &[]);
+    let stripped = with(ours.clone(), origin, &Value::Null);
+    check(&stripped, &["Workspace/w unproven"]);
     let label = "/metadata/labels/axon.io~1sync";
     check(&with(ours.clone(), label, &json!("other")), &[]);
-    let going = with(
-        ours.clone(),
-        "/metadata/deletionTimestamp",
-        &json!("2026-01-01T00:00:00Z"),
-    );
-    check(&going, &[]);
+    for going in [ours.clone(), stripped] {
+        let since = json!("2026-01-01T00:00:00Z");
+        check(&with(going, "/metadata/deletionTimestamp", &since), &[]);
+    }
     let kept = with(
         ours,
         "/metadata/annotations/axon.io~1prune",

@@ -6,6 +6,8 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::Client;
 use kube::ResourceExt as _;
+use kube::api::Patch;
+use kube::api::PatchParams;
 use kube::api::PostParams;
 use serde_json::json;
 use tower::service_fn;
@@ -26,7 +28,39 @@ crate::on_both_servers!(
     a_record_that_cannot_be_written_holds_no_other_up,
     objects_go_with_their_sync_though_its_spec_was_edited,
     what_a_sync_that_goes_leaves_is_said,
+    what_has_lost_its_origin_is_said,
 );
+
+async fn what_has_lost_its_origin_is_said(context: Context) {
+    let stage = Stage::new(&context);
+    let first = stage.commit(&[("a", "x"), ("b", "x")]);
+    let controller = Running::start(&context);
+    // What is stripped is put right as long as it is declared; here it leaves git before.
+    let spec = json!({"driftCorrection": false});
+    stage.create("app", spec).await;
+    stage.applied("app", &first).await;
+    let api: Api<Workspace> = context.api();
+    let stripped = json!({"metadata": {"annotations": {"axon.io/origin": null}}});
+    let patch = Patch::Merge(&stripped);
+    api.patch("b", &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+    let second = stage.commit(&[("a", "x")]);
+    stage.call("app").await;
+    let status = stage.applied("app", &second).await;
+    let told = format!(
+        "applied revision {second}; nothing proves that this sync made what left its configuration without \
+         \"axon.io/origin\": Workspace/b; delete it, or take its label \"axon.io/sync\" away"
+    );
+    assert_eq!(message(&status), told);
+    stage.holds(&[("a", "x"), ("b", "x")]).await;
+    stage.remove_workspaces(&["b"]).await;
+    let third = stage.commit(&[("a", "y")]);
+    stage.call("app").await;
+    let status = stage.applied("app", &third).await;
+    assert_eq!(message(&status), format!("applied revision {third}"));
+    controller.stop().await;
+}
 
 fn conditions(status: &RepoSyncStatus) -> Vec<String> {
     let all = status.conditions.iter();

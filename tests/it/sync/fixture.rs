@@ -17,6 +17,7 @@ use axon::model::plan::Action;
 use axon::model::plan::Applied;
 use axon::model::plan::Blocked;
 use axon::model::plan::FieldChange;
+use axon::model::plan::Kept;
 use axon::model::run::Outcome;
 use axon::model::snapshot::InputFile;
 use axon::model::snapshot::Source;
@@ -178,7 +179,10 @@ pub(super) fn lines(plan: &Plan) -> Vec<String> {
         Action::Update { .. } => "update".to_owned(),
         Action::Replace { .. } => "replace".to_owned(),
         Action::Delete { running, .. } => format!("delete {running}"),
-        Action::Keep => "keep".to_owned(),
+        Action::Keep { why: Kept::Asked } => "keep".to_owned(),
+        Action::Keep {
+            why: Kept::Unproven,
+        } => "unproven".to_owned(),
         Action::Unchanged => "unchanged".to_owned(),
         Action::AlreadyRan { outcome, finished } => {
             format!(

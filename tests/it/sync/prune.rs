@@ -22,6 +22,7 @@ use crate::server::Context;
 on_both_servers!(
     what_left_the_configuration_is_pruned,
     a_copy_is_not_pruned,
+    what_has_lost_its_origin_is_told,
     a_sync_that_does_not_prune_keeps_what_left,
     many_deletions_need_their_number,
     a_deletion_is_of_what_was_planned,
@@ -78,6 +79,33 @@ async fn a_copy_is_not_pruned(context: Context) {
     let plan = sync.plan(CONFIG).await;
     assert!(!plan.summary().has_changes(), "{:?}", lines(&plan));
     assert_eq!(plan.members, 3);
+}
+
+async fn what_has_lost_its_origin_is_told(context: Context) {
+    let sync = Sync::new(&context);
+    let stripped = json!({"metadata": {"annotations": {"axon.io/origin": null}}});
+    let rest = CONFIG.replace(TASK, "");
+    let unproven = "Task/port unproven".to_owned();
+    sync.converge(CONFIG).await;
+    edit_as("someone", &context, "Task", "port", &stripped).await;
+    let plan = sync.plan(&rest).await;
+    assert_eq!(lines(&plan)[2], unproven);
+    assert!(!plan.has_work());
+    sync.apply(&plan).await;
+    assert!(context.get("Task", "port").await.is_some());
+
+    // What is declared again is ours again, and then goes.
+    sync.converge(CONFIG).await;
+    sync.apply(&sync.plan(&rest).await).await;
+    context.await_gone("Task", "port").await;
+
+    // As the plan says: without the label it is nobody's.
+    sync.converge(&CONFIG.replace("port:", "other:")).await;
+    edit_as("someone", &context, "Task", "other", &stripped).await;
+    assert_eq!(sync.plan(&rest).await.steps.len(), 3);
+    let released = json!({"metadata": {"labels": {"axon.io/sync": null}}});
+    edit_as("someone", &context, "Task", "other", &released).await;
+    assert_eq!(sync.plan(&rest).await.steps.len(), 2);
 }
 
 async fn a_sync_that_does_not_prune_keeps_what_left(context: Context) {

@@ -59,6 +59,7 @@ use crate::model::Kind;
 use crate::model::ObjectName;
 use crate::model::Plan;
 use crate::model::plan::Action;
+use crate::model::plan::Kept;
 use crate::model::run::Outcome;
 
 pub use options::Options;
@@ -302,11 +303,17 @@ impl Session {
                 | Action::Replace { manifest, .. } => manifest.as_value()["spec"]["repo"]
                     .as_str()
                     .map(str::to_owned),
-                Action::Unchanged | Action::Keep => {
+                Action::Unchanged | Action::Keep { why: Kept::Asked } => {
                     let found = live.get_opt(step.key.name.as_str()).await;
                     found.ok().flatten().map(|it| it.spec.repo)
                 }
-                Action::Delete { .. } | Action::AlreadyRan { .. } | Action::Blocked { .. } => None,
+                // Nobody knows whether the user's own named it.
+                Action::Keep {
+                    why: Kept::Unproven,
+                }
+                | Action::Delete { .. }
+                | Action::AlreadyRan { .. }
+                | Action::Blocked { .. } => None,
             };
             if let Some(repo) = repo {
                 self.repositories.allow(&repo);
@@ -395,7 +402,7 @@ fn declared_tasks(plan: &Plan) -> BTreeSet<ObjectName> {
         | Action::Replace { .. }
         | Action::Unchanged => true,
         Action::Delete { .. }
-        | Action::Keep
+        | Action::Keep { .. }
         | Action::AlreadyRan { .. }
         | Action::Blocked { .. } => false,
     };

@@ -31,6 +31,7 @@ fn after(outcome: Outcome) -> Memory {
     let mut memory = fresh();
     memory.poll.next = at(60);
     memory.attempt = Some(Attempt {
+        unproven: Vec::new(),
         input: Digest::of("x"),
         outcome,
         sync: None,
