@@ -8,6 +8,8 @@ pub const TASK_UID: &str = "axon.io/task-uid";
 pub const ATTEMPT: &str = "axon.io/attempt";
 /// Annotation on the Lease of a branch: the branch's name.
 pub const BRANCH: &str = "axon.io/branch";
+/// Label on Jobs and Pods that work on a branch: the name of its Lease, which they may outlive.
+pub const BRANCH_LEASE: &str = "axon.io/branch-lease";
 /// Annotation on Jobs: `true` from the moment on that their Pod may be made. One that is held back
 /// after that was held back by somebody else.
 pub const RELEASED: &str = "axon.io/released";

@@ -20,8 +20,6 @@ use tokio::sync::Notify;
 
 use super::branch;
 use super::reason::Waiting;
-use super::stage;
-use super::stage::Stage;
 use super::status;
 use crate::api::Task;
 
@@ -47,8 +45,6 @@ struct State {
     dependants: HashMap<Key, BTreeSet<String>>,
     /// By namespace and Lease: those that stand in line.
     lines: HashMap<Key, BTreeSet<Place>>,
-    /// By namespace and Lease: those that have begun.
-    at_work: HashMap<Key, BTreeSet<String>>,
     /// Tasks of a list that is coming in.
     listed: Option<HashSet<Key>>,
     /// Tasks that are to be looked at. No larger than the number of Tasks.
@@ -63,8 +59,6 @@ struct Entry {
     lease: Option<String>,
     /// Its place, while it stands in line for it.
     place: Option<Place>,
-    /// Whether a Job was made for its attempt.
-    begun: bool,
 }
 
 impl Index {
@@ -120,18 +114,6 @@ impl Index {
         (*first < own).then(|| first.1.clone())
     }
 
-    /// Another Task that has begun on the branch of `task` and not finished, whether there is a Lease or not.
-    pub(super) fn at_work(&self, task: &Task) -> Option<String> {
-        let lease = (
-            task.namespace().unwrap_or_default(),
-            branch::lease_name(task)?,
-        );
-        let own = task.name_any();
-        let state = self.lock();
-        let mut begun = state.at_work.get(&lease)?.iter();
-        begun.find(|it| **it != own).cloned()
-    }
-
     /// Tasks to look at because one that they wait for has changed.
     pub(super) fn woken(self: Arc<Self>) -> impl Stream<Item = ObjectRef<Watched>> + Send {
         stream::unfold(self, |index| async move {
@@ -167,9 +149,6 @@ impl State {
         if let (Some(lease), Some(place)) = (&old.lease, &old.place) {
             let _ = leave(&mut self.lines, &at(lease), place);
         }
-        if let Some(lease) = old.lease.as_ref().filter(|_| old.begun) {
-            let _ = leave(&mut self.at_work, &at(lease), name);
-        }
         // Whoever is first now may have been waiting for this one to go.
         let lines = [&old.lease, &new.as_ref().and_then(|it| it.lease.clone())]
             .map(|it| it.as_ref().map(at));
@@ -181,10 +160,6 @@ impl State {
             if let (Some(lease), Some(place)) = (&new.lease, &new.place) {
                 let line = self.lines.entry(at(lease)).or_default();
                 line.insert(place.clone());
-            }
-            if let Some(lease) = new.lease.as_ref().filter(|_| new.begun) {
-                let begun = self.at_work.entry(at(lease)).or_default();
-                begun.insert(name.clone());
             }
             self.tasks.insert(key.clone(), new);
         }
@@ -232,7 +207,6 @@ fn entry(task: &Watched) -> Option<Entry> {
     Some(Entry {
         depends_on: task.spec.depends_on.clone(),
         place: (lease.is_some() && in_line).then(|| place(task)),
-        begun: matches!(stage::stage(task), Stage::Begun(_)),
         lease,
     })
 }

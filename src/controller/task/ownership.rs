@@ -41,8 +41,14 @@ pub(super) fn is_as_made(job: &Job, task: &Task) -> bool {
     made.is_none() || made == job.metadata.uid.as_ref()
 }
 
+/// The Task of a Job with these owners.
+pub(super) fn task_of(owners: &[OwnerReference]) -> Option<&OwnerReference> {
+    let controller = owners.iter().find(|it| it.controller == Some(true));
+    controller.filter(|it| is_a_task(it))
+}
+
 /// Whether an owner is a Task of ours: other projects have a kind of that name too.
-pub(super) fn is_a_task(owner: &OwnerReference) -> bool {
+fn is_a_task(owner: &OwnerReference) -> bool {
     owner.kind == Task::kind(&()) && owner.api_version == Task::api_version(&())
 }
 

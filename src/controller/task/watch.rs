@@ -105,11 +105,8 @@ fn ours() -> watcher::Config {
 
 /// The Task that a Job belongs to.
 pub(super) fn owner(job: &Job) -> Option<ObjectRef<Watched>> {
-    let owner = job
-        .owner_references()
-        .iter()
-        .find(|it| it.controller == Some(true))?;
-    ownership::is_a_task(owner).then(|| reference(&owner.name, job.namespace()))
+    let owner = ownership::task_of(job.owner_references())?;
+    Some(reference(&owner.name, job.namespace()))
 }
 
 /// The Task that a Pod says it runs.

@@ -15,6 +15,7 @@ crate::on_both_servers!(
     a_branch_is_kept_between_two_attempts,
     a_task_that_is_kept_from_going_stands_in_no_line,
     a_branch_stays_with_its_task_when_the_lease_goes,
+    a_pod_that_still_ends_keeps_its_branch_without_workspace_task_and_lease,
 );
 
 fn on_branch() -> Value {
@@ -278,6 +279,39 @@ async fn a_branch_stays_with_its_task_when_the_lease_goes(context: Context) {
     assert!(jobs.get_opt("b").await.unwrap().is_none());
     agent_ends(&context, "a", 0, DONE).await;
     ended(&context, "a").await;
+    job_of(&context, "b").await;
+    controller.stop().await;
+}
+
+async fn a_pod_that_still_ends_keeps_its_branch_without_workspace_task_and_lease(context: Context) {
+    create_secret(&context).await;
+    create_workspace(&context).await;
+    let controller = Controller::start(&context);
+    create(&context, "a", on_branch()).await;
+    let pod = kubelet::pod_of(&context, "a").await;
+    let on_a_node = json!({"conditions": [{"type": "PodScheduled", "status": "True"}]});
+    kubelet::says(&context, &pod, on_a_node).await;
+    hold(&context, &pod, true).await;
+    let workspaces: Api<Workspace> = context.api();
+    let tasks: Api<Task> = context.api();
+    let parameters = DeleteParams::background();
+    workspaces.delete("web", &parameters).await.unwrap();
+    tasks.delete("a", &parameters).await.unwrap();
+    let jobs: Api<Job> = context.api();
+    within(COLLECTED, "Job and Lease are gone", async || {
+        let no_job = jobs.get_opt("a").await.unwrap().is_none();
+        (no_job && leases(&context).await.is_empty()).then_some(())
+    })
+    .await;
+    create_workspace(&context).await;
+    create(&context, "b", on_branch()).await;
+    let waiting = once(&context, "b", "a look", |it| !it.conditions.is_empty()).await;
+    assert_eq!(
+        said(&waiting),
+        "WaitingForBranch: waits for branch \"fix\": Task \"a\" works on it"
+    );
+    assert!(jobs.get_opt("b").await.unwrap().is_none());
+    hold(&context, &pod, false).await;
     job_of(&context, "b").await;
     controller.stop().await;
 }

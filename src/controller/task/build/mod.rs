@@ -21,6 +21,7 @@ use kube::Resource;
 use kube::ResourceExt;
 use kube::api::ObjectMeta;
 
+use super::branch;
 use super::needs::Checkout;
 use super::needs::GitSecret;
 use super::step::Start;
@@ -152,6 +153,9 @@ fn metadata(task: &Task, attempt: i32) -> ObjectMeta {
     let fixed = labels::APP.map(|(key, value)| (key.to_owned(), value.to_owned()));
     let mut all = BTreeMap::from(fixed);
     all.insert(labels::TASK.to_owned(), label);
+    if let Some(lease) = branch::lease_name(task) {
+        all.insert(labels::BRANCH_LEASE.to_owned(), lease);
+    }
     ObjectMeta {
         labels: Some(all),
         annotations: Some(annotations),

@@ -105,24 +105,6 @@ fn the_oldest_in_line_is_first() {
 }
 
 #[test]
-fn one_at_work_is_known_without_its_lease() {
-    let index = Arc::new(Index::default());
-    let first = on_branch("a", "2026-03-01T11:00:00Z");
-    let second = on_branch("b", "2026-03-01T11:00:01Z");
-    apply(&index, &first);
-    apply(&index, &second);
-    assert_eq!(index.at_work(&second), None);
-    apply(&index, &first.clone().running());
-    assert_eq!(index.at_work(&second).as_deref(), Some("a"));
-    assert_eq!(index.at_work(&first), None);
-    woken(&index);
-    apply(&index, &first.finished("Failed"));
-    assert_eq!(index.at_work(&second), None);
-    assert_eq!(woken(&index), ["b"]);
-    assert!(index.lock().at_work.is_empty());
-}
-
-#[test]
 fn one_that_waits_for_something_else_is_passed() {
     let index = Arc::new(Index::default());
     let old = on_branch("old", "2026-03-01T11:00:00Z");
