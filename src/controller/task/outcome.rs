@@ -114,14 +114,20 @@ pub(super) fn of_job(job: &Job, refusal: Option<&str>) -> News {
     };
     let why = failed.message.as_deref().unwrap_or_default();
     let (reason, what) = match failed.reason.as_deref() {
-        Some("DeadlineExceeded") => (End::DeadlineExceeded, "ran out of time"),
-        Some("PodFailurePolicy") => (End::Evicted, "was disrupted"),
-        Some(_) | None => (End::JobLost, "failed, and its Pod is gone"),
+        Some("DeadlineExceeded") => (
+            End::DeadlineExceeded,
+            format!("Job \"{name}\" ran out of time"),
+        ),
+        Some("PodFailurePolicy") => (End::Evicted, format!("Job \"{name}\" was disrupted")),
+        Some(_) | None => (
+            End::Evicted,
+            format!("the Pod of Job \"{name}\" is gone, and how it ended with it"),
+        ),
     };
     What::Ended(Ending {
         // Nobody can tell any more.
         begun: true,
-        ..Ending::bare(reason, format!("Job \"{name}\" {what}: {why}"))
+        ..Ending::bare(reason, format!("{what}: {why}"))
     })
     .into()
 }

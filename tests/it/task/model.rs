@@ -386,11 +386,9 @@ fn may_end(name: &str, reason: &str, steps: &[Step]) -> bool {
         "Cancelled" => any(&|it| matches!(it, Step::Cancel(of) if *of == name)),
         "NodeLost" => any(&|it| matches!(it, Step::NodeDies(of) if *of == name)),
         "Evicted" => any(
-            &|it| matches!(it, Step::Evict(of) | Step::DeletePod(of) | Step::DeleteJob(of) if *of == name),
+            &|it| matches!(it, Step::Evict(of) | Step::DeletePod(of) | Step::DeleteJob(of) | Step::NodeDies(of) if *of == name),
         ),
-        "JobLost" => any(
-            &|it| matches!(it, Step::DeletePod(of) | Step::DeleteJob(of) | Step::NodeDies(of) if *of == name),
-        ),
+        "JobLost" => any(&|it| matches!(it, Step::DeleteJob(of) if *of == name)),
         "DependencyFailed" => name == "t1",
         _ => false,
     }

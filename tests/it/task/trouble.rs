@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use k8s_openapi::api::batch::v1::JobCondition;
 use k8s_openapi::api::core::v1::ResourceQuota;
 
 use super::pair::Line;
@@ -14,6 +15,7 @@ crate::on_both_servers!(
     what_pod_overrides_name_is_waited_for,
     what_cannot_be_read_is_told_and_holds_up_no_other,
     a_job_that_was_made_and_vanished_is_lost,
+    a_pod_that_vanished_unseen_was_taken_away,
     a_job_that_somebody_holds_back_is_left_so,
     a_task_costs_six_writes,
 );
@@ -264,6 +266,54 @@ async fn a_job_that_was_made_and_vanished_is_lost(context: Context) {
     agent_ends(&context, "claimed", 0, DONE).await;
     ended(&context, "claimed").await;
     assert_eq!(jobs_and_pods(&context).await, (1, 1));
+    controller.stop().await;
+}
+
+async fn a_pod_that_vanished_unseen_was_taken_away(context: Context) {
+    create_secret(&context).await;
+    let controller = Controller::start(&context);
+    let retries =
+        |how: &str| json!({"spec": {"retry": {"limit": 1, "backoff": "0", "onDisruption": how}}});
+    let cases = [("fix", "IfNotStarted"), ("anew", "Always")];
+    let mut seen = Vec::new();
+    for (name, how) in cases {
+        create(&context, name, retries(how)).await;
+        let pod = kubelet::pod_of(&context, name).await;
+        kubelet::starts(&context, &pod).await;
+        once(&context, name, "Running", is(TaskPhase::Running)).await;
+        seen.push(pod);
+    }
+    controller.stop().await;
+    for pod in &seen {
+        let at_once = DeleteParams::default().grace_period(0);
+        let pods: Api<Pod> = context.api();
+        let name = pod.name_any();
+        pods.delete(&name, &at_once).await.unwrap();
+        // Counted, it goes.
+        kubelet::says(&context, pod, json!({"phase": "Failed"})).await;
+        gone::<Pod>(&context, &name).await;
+    }
+    let jobs: Api<Job> = context.api();
+    for (name, _) in cases {
+        eventually("a Job that has failed", || async {
+            let status = jobs.get(name).await.unwrap().status.unwrap();
+            let failed = |it: &JobCondition| it.type_ == "Failed" && it.status == "True";
+            status.conditions?.iter().any(failed).then_some(())
+        })
+        .await;
+    }
+    let controller = Controller::start(&context);
+    let lost = ended(&context, "fix").await;
+    let text = said(&lost);
+    assert!(
+        text.starts_with("Evicted: the Pod of Job \"fix\" is gone, and how it ended with it: "),
+        "{text}"
+    );
+    assert_eq!(status_of(&lost).attempts, Some(1));
+    let second = once(&context, "anew", "another Job", |it| it.attempts == Some(2)).await;
+    let status = status_of(&second);
+    assert_eq!(status.disruptions, Some(1), "{status:?}");
+    assert_eq!(jobs_and_pods(&context).await.0, 3);
     controller.stop().await;
 }
 

@@ -351,7 +351,7 @@ fn a_job_without_pod() {
     );
     assert_eq!(
         tells(&[("Failed", "BackoffLimitExceeded")]),
-        "JobLost: Job \"a\" failed, and its Pod is gone: why"
+        "Evicted: the Pod of Job \"a\" is gone, and how it ended with it: why"
     );
     assert_eq!(
         tells(&[("Complete", "")]),
