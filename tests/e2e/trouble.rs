@@ -111,3 +111,42 @@ fn a_run_that_ends_badly_is_told_and_kept() {
         assert_eq!(audit::created(place.node, &place.namespace, "jobs"), 5);
     });
 }
+
+#[test]
+fn a_secret_that_went_before_the_pod_started_is_told_and_waited_for() {
+    node::run(|place| {
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "late"},
+            "stringData": {"token": "canary-of-late"},
+        });
+        place.create(&secret);
+        let key = json!({"secretKeyRef": {"name": "late", "key": "token"}});
+        let overrides = json!({
+            "resources": {"requests": {"cpu": "10m"}},
+            "env": [{"name": "LATE", "valueFrom": key}],
+            // Until the test says so, there is no such node.
+            "nodeSelector": {"example.com/late": "yes"},
+        });
+        place.create(&task("late", "test -n \"$LATE\"\n", &overrides));
+        reads(place, "Unschedulable");
+        place.kubectl(&["delete", "secret", "late"]);
+        let node = ["label", "nodes", "--all", "--overwrite"];
+        place.kubectl(&[&node[..], &["example.com/late=yes"]].concat());
+        let message = reads(place, "SecretNotFound");
+        let words = "container \"custom\" cannot start: CreateContainerConfigError: secret \"late\" not found";
+        assert_eq!(message, words);
+        place.create(&secret);
+        place.succeeded("late");
+        place.kubectl(&[&node[..], &["example.com/late-"]].concat());
+    });
+}
+
+/// Waits until the Task "late" gives this reason for its wait; gives its message.
+fn reads(place: &Place, reason: &str) -> String {
+    eventually(&format!("the Task says {reason}"), || {
+        let task = place.get("task.axon.io", "late")?;
+        let conditions = task["status"]["conditions"].as_array()?.clone();
+        let started = conditions.into_iter().find(|it| it["type"] == "Started")?;
+        (started["reason"] == reason).then(|| started["message"].as_str().unwrap().to_owned())
+    })
+}

@@ -27,6 +27,8 @@ pub(super) enum Waiting {
     PodPending,
     Unschedulable,
     ImagePullFailed,
+    /// Ours: its node cannot make a container as the Pod asks.
+    ContainerRefused,
     Cloning,
 }
 
@@ -37,7 +39,7 @@ pub fn waits_for_a_person(reason: &str) -> bool {
 }
 
 impl Waiting {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::ForDependency,
         Self::ForBranch,
         Self::ForRetry,
@@ -53,6 +55,7 @@ impl Waiting {
         Self::PodPending,
         Self::Unschedulable,
         Self::ImagePullFailed,
+        Self::ContainerRefused,
         Self::Cloning,
     ];
 
@@ -73,6 +76,7 @@ impl Waiting {
             Self::PodPending => "PodPending",
             Self::Unschedulable => "Unschedulable",
             Self::ImagePullFailed => "ImagePullFailed",
+            Self::ContainerRefused => "ContainerRefused",
             Self::Cloning => "Cloning",
         }
     }
@@ -96,7 +100,11 @@ impl Waiting {
             | Self::ConfigMapKeyMissing
             | Self::Starting
             | Self::JobRefused => true,
-            Self::PodPending | Self::Unschedulable | Self::ImagePullFailed | Self::Cloning => false,
+            Self::PodPending
+            | Self::Unschedulable
+            | Self::ImagePullFailed
+            | Self::ContainerRefused
+            | Self::Cloning => false,
         }
     }
 
@@ -112,7 +120,8 @@ impl Waiting {
             | Self::ConfigMapKeyMissing
             | Self::JobRefused
             | Self::Unschedulable
-            | Self::ImagePullFailed => true,
+            | Self::ImagePullFailed
+            | Self::ContainerRefused => true,
             Self::ForDependency
             | Self::ForBranch
             | Self::ForRetry

@@ -95,11 +95,48 @@ fn before_the_agent_runs() {
             &ended(0, ""),
             &waits("CreateContainerConfigError"),
         ),
-        "PodPending: container \"claude-code\" cannot start: CreateContainerConfigError: why",
+        "ContainerRefused: container \"claude-code\" cannot start: CreateContainerConfigError: why",
     );
     check(
         &containers("Pending", &ended(0, ""), &initializing),
         "PodPending: Pod \"a-x\" is starting",
+    );
+}
+
+#[test]
+fn what_a_node_lacks_for_a_container() {
+    let refused = |reason: &str, why: &str| {
+        let state = json!({"waiting": {"reason": reason, "message": why}});
+        containers("Pending", &ended(0, ""), &state)
+    };
+    for (why, expected) in [
+        ("secret \"npm\" not found", "SecretNotFound"),
+        (
+            "couldn't find key token in Secret team/npm",
+            "SecretKeyMissing",
+        ),
+        ("configmap \"settings\" not found", "ConfigMapNotFound"),
+        (
+            "couldn't find key mode in ConfigMap team/settings",
+            "ConfigMapKeyMissing",
+        ),
+        (
+            "container has runAsNonRoot and image will run as root (pod: \"a-x_team(0)\", container: claude-code)",
+            "ContainerRefused",
+        ),
+    ] {
+        let reason = "CreateContainerConfigError";
+        check(
+            &refused(reason, why),
+            &format!("{expected}: container \"claude-code\" cannot start: {reason}: {why}"),
+        );
+    }
+    let reason = "CreateContainerError";
+    check(
+        &refused(reason, "context deadline exceeded"),
+        &format!(
+            "ContainerRefused: container \"claude-code\" cannot start: {reason}: context deadline exceeded"
+        ),
     );
 }
 

@@ -107,7 +107,7 @@ impl<'a> View<'a> {
                 }
                 Some(reason) if reason.starts_with("Create") => {
                     let message = format!("container \"{name}\" cannot start: {reason}: {why}");
-                    return (Waiting::PodPending, message);
+                    return (refused_for(why), message);
                 }
                 Some(_) | None => {}
             }
@@ -129,6 +129,7 @@ impl<'a> View<'a> {
             Waiting::PodPending => pod.metadata.creation_timestamp.as_ref(),
             Waiting::Unschedulable
             | Waiting::ImagePullFailed
+            | Waiting::ContainerRefused
             | Waiting::Starting
             | Waiting::JobRefused
             | Waiting::ForDependency
@@ -356,4 +357,24 @@ fn is_image_trouble(reason: &str) -> bool {
             | "RegistryUnavailable"
             | "SignatureValidationFailed"
     )
+}
+
+/// What a container lacks that its node cannot make, in the kubelet's words. A Secret may go after the
+/// Task was let start.
+fn refused_for(why: &str) -> Waiting {
+    let missing =
+        |kind: &str| why.starts_with(&format!("{kind} \"")) && why.ends_with("\" not found");
+    let keyless =
+        |kind: &str| why.starts_with("couldn't find key ") && why.contains(&format!(" in {kind} "));
+    if missing("secret") {
+        Waiting::SecretNotFound
+    } else if keyless("Secret") {
+        Waiting::SecretKeyMissing
+    } else if missing("configmap") {
+        Waiting::ConfigMapNotFound
+    } else if keyless("ConfigMap") {
+        Waiting::ConfigMapKeyMissing
+    } else {
+        Waiting::ContainerRefused
+    }
 }
