@@ -4,6 +4,8 @@
 //! Best effort: a network plugin decides whether it holds, and a policy that cannot be written is
 //! told by an Event of each Task that starts, not a reason to stop. One of this name that is not ours is its owner's wish.
 
+mod keep;
+
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
@@ -35,6 +37,8 @@ use super::FIELD_MANAGER;
 use super::events::Level;
 use super::events::Notice;
 use crate::api::labels;
+
+pub(super) use keep::keep;
 
 /// Its name in every namespace.
 const NAME: &str = "axon-tasks";
@@ -83,16 +87,27 @@ impl Policies {
         if let Some(fresh) = self.fresh(namespace) {
             return fresh.notice();
         }
-        let turn = self
-            .known()
-            .turns
-            .entry(namespace.to_owned())
-            .or_default()
-            .clone();
+        let turn = self.turn(namespace);
         let _turn = turn.lock().await;
         if let Some(fresh) = self.fresh(namespace) {
             return fresh.notice();
         }
+        self.look_in_turn(namespace).await.notice()
+    }
+
+    /// Sees to it whatever the last look found.
+    async fn look(&self, namespace: &str) {
+        let turn = self.turn(namespace);
+        let _turn = turn.lock().await;
+        self.look_in_turn(namespace).await;
+    }
+
+    fn turn(&self, namespace: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut known = self.known();
+        known.turns.entry(namespace.to_owned()).or_default().clone()
+    }
+
+    async fn look_in_turn(&self, namespace: &str) -> Checked {
         let wrong = match tokio::time::timeout(PATIENCE, self.check(namespace)).await {
             Ok(Ok(State::InOrder)) => {
                 self.known().told.remove(namespace);
@@ -123,9 +138,8 @@ impl Policies {
         let mut known = self.known();
         known.checked.retain(|_, it| it.at.elapsed() < CHECK_EVERY);
         known.turns.remove(namespace);
-        let notice = checked.notice();
-        known.checked.insert(namespace.to_owned(), checked);
-        notice
+        known.checked.insert(namespace.to_owned(), checked.clone());
+        checked
     }
 
     async fn check(&self, namespace: &str) -> Result<State, kube::Error> {

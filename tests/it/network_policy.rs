@@ -9,22 +9,29 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::Api;
 use kube::ResourceExt as _;
+use kube::api::DeleteParams;
+use kube::api::Patch;
+use kube::api::PatchParams;
 use kube::api::PostParams;
 use serde_json::Value;
 use serde_json::json;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::server::Context;
 use crate::server::Kind;
 use crate::server::eventually;
 
+type Running = JoinHandle<Result<(), controller::Error>>;
+
 crate::on_both_servers!(
     a_policy_is_there_before_the_first_job,
     a_policy_of_somebody_else_stays,
+    a_policy_that_is_deleted_or_edited_comes_back,
 );
 
-/// Runs a controller until a Task has its Job.
-async fn run_a_task(context: &Context) {
+/// A controller, and a Task that has its Job.
+async fn begin_a_task(context: &Context) -> (CancellationToken, Running) {
     let task: Task = serde_json::from_value(json!({
         "apiVersion": "axon.io/v1alpha1", "kind": "Task", "metadata": {"name": "a"},
         "spec": {"type": "claude-code", "prompt": "Fix it.", "credentials": {"type": "none"}},
@@ -41,6 +48,12 @@ async fn run_a_task(context: &Context) {
     let running = tokio::spawn(running);
     let jobs: Api<Job> = context.api();
     eventually("a Job", || async { jobs.get_opt("a").await.unwrap() }).await;
+    (stop, running)
+}
+
+/// Runs a controller until a Task has its Job.
+async fn run_a_task(context: &Context) {
+    let (stop, running) = begin_a_task(context).await;
     stop.cancel();
     running.await.unwrap().unwrap();
 }
@@ -83,4 +96,29 @@ async fn a_policy_of_somebody_else_stays(context: Context) {
     run_a_task(&context).await;
     let after = policies.get("axon-tasks").await.unwrap();
     assert_eq!(after.resource_version(), theirs.unwrap().resource_version());
+}
+
+async fn a_policy_that_is_deleted_or_edited_comes_back(context: Context) {
+    let (stop, running) = begin_a_task(&context).await;
+    let policies: Api<NetworkPolicy> = context.api();
+    let first = policies.get("axon-tasks").await.unwrap();
+    let is_back = async |what: &str| {
+        eventually(what, || async {
+            let policy = policies.get_opt("axon-tasks").await.unwrap();
+            policy.filter(|it| it.spec == first.spec)
+        })
+        .await
+    };
+    let parameters = DeleteParams::default();
+    policies.delete("axon-tasks", &parameters).await.unwrap();
+    let second = is_back("another policy").await;
+    assert_ne!(first.metadata.uid, second.metadata.uid);
+    let open = Patch::Merge(json!({"spec": {"egress": [{}]}}));
+    let parameters = PatchParams::default();
+    let edited = policies.patch("axon-tasks", &parameters, &open);
+    assert_ne!(edited.await.unwrap().spec, first.spec);
+    is_back("the policy as it was").await;
+
+    stop.cancel();
+    running.await.unwrap().unwrap();
 }

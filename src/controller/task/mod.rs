@@ -51,6 +51,7 @@ use self::index::Index;
 use self::reconcile::Context;
 use self::reconcile::Error;
 use self::refusals::Refusals;
+use super::network_policy;
 use super::network_policy::Policies;
 use super::options::Options;
 use crate::api::Task;
@@ -82,7 +83,15 @@ pub(super) async fn run(client: Client, options: &Options, stop: CancellationTok
     });
     let (cleaned, store) = (context.clone(), known.clone());
     let done = stop.clone();
-    Controller::for_stream(task_events, known.clone())
+    let (guarded, guards) = (known.clone(), context.clone());
+    let policies = network_policy::keep(
+        &guards.policies,
+        options.scope(&client),
+        &guarded,
+        watch::is_open,
+        stop,
+    );
+    let tasks = Controller::for_stream(task_events, known.clone())
         .with_config(controller::Config::default().concurrency(CONCURRENCY))
         .watches_stream(job_events, |job| watch::owner(&job))
         .watches_stream(pod_events, |pod| watch::labelled(&pod))
@@ -100,8 +109,8 @@ pub(super) async fn run(client: Client, options: &Options, stop: CancellationTok
                 log(&error);
             }
             std::future::ready(())
-        })
-        .await;
+        });
+    tokio::join!(tasks, policies);
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]

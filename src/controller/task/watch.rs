@@ -131,14 +131,20 @@ pub(super) fn users(
             .workspace_ref
             .as_ref()
             .is_some_and(|it| it.name == name);
-        let open = task
-            .status
-            .as_ref()
-            .is_none_or(|it| !status::is_finished(it));
-        asks && open && task.metadata.namespace == namespace
+        asks && is_unfinished(task) && task.metadata.namespace == namespace
     };
     let found = tasks.state_filter(waits);
     found.iter().map(|it| ObjectRef::from_obj(&**it)).collect()
+}
+
+/// Whether a Task may run yet; one that cannot be read may.
+pub(super) fn is_open(task: &Watched) -> bool {
+    task.0.as_ref().map_or(true, is_unfinished)
+}
+
+fn is_unfinished(task: &Task) -> bool {
+    let status = task.status.as_ref();
+    status.is_none_or(|it| !status::is_finished(it))
 }
 
 fn reference(name: &str, namespace: Option<String>) -> ObjectRef<Watched> {
