@@ -95,15 +95,7 @@ fn a_password_shows_up_nowhere() {
         let checkout = place.kubectl(&checkout);
         assert!(checkout.contains("wants another credential"), "{checkout}");
         let objects = place.kubectl(&["get", "tasks,workspaces,jobs,pods,events", "-o", "yaml"]);
-        let controllers = [
-            "logs",
-            "-n",
-            node::SYSTEM,
-            "-l",
-            "app.kubernetes.io/name=axon",
-            "--tail=-1",
-        ];
-        let controllers = place.node.kubectl(&controllers);
+        let controllers = place.node.told_by_controllers();
         for text in [agent, checkout, objects, controllers] {
             for canary in [RIGHT, WRONG] {
                 assert!(!text.contains(canary), "{text}");

@@ -174,6 +174,26 @@ impl Node {
         self.kubectl.run(args, input)
     }
 
+    /// All that the controllers tell: their logs, and what they answer to anybody.
+    pub(crate) fn told_by_controllers(&self) -> String {
+        let ours = ["-n", SYSTEM, "-l", "app.kubernetes.io/name=axon"];
+        let mut told = self.kubectl(&[&["logs", "--tail=-1"], &ours[..]].concat());
+        let names = self.kubectl(&[&["get", "pods", "-o", "name"], &ours[..]].concat());
+        assert!(!names.is_empty());
+        for pod in names.lines().map(|it| it.trim_start_matches("pod/")) {
+            let proxy = format!("/api/v1/namespaces/{SYSTEM}/pods/{pod}:8080/proxy");
+            let answer = |path: &str| {
+                let path = format!("{proxy}/{path}");
+                self.try_kubectl(&["get", "--raw", &path], "")
+            };
+            told += &answer("healthz").unwrap();
+            told += &answer("readyz").unwrap_or_else(|refusal| refusal);
+            // There are none; whoever adds them is asked, too.
+            told += &answer("metrics").unwrap_or_else(|refusal| refusal);
+        }
+        told
+    }
+
     /// Prints what is known of a namespace and of the controllers.
     fn explain(&self, namespace: &str) {
         let questions: [&[&str]; 4] = [

@@ -3,7 +3,9 @@
 use serde_json::Value;
 use serde_json::json;
 
+use crate::audit;
 use crate::node;
+use crate::node::eventually;
 
 const CANARY: &str = "canary-9a41-of-the-agent";
 const TOKEN: &str = "canary-77b0-of-the-workspace";
@@ -20,6 +22,47 @@ echo "leak: $GITHUB_TOKEN" >>"$AXON_RESULTS_FILE"
 cat /workspace/home/.npmrc
 echo "user: $(id -u) $(id -g)" >>"$AXON_RESULTS_FILE"
 "#;
+
+/// Asks the API server for Secrets, by the only means of this image that speaks TLS.
+const ASKS: &str = r#"
+url="https://$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT/api/v1/namespaces/$AXON_NAMESPACE/secrets"
+answer=$(GIT_SSL_NO_VERIFY=1 GIT_TERMINAL_PROMPT=0 git ls-remote "$url" 2>&1) && answer="let in: $answer"
+echo "answer: $answer" >>"$AXON_RESULTS_FILE"
+"#;
+
+#[test]
+fn an_agent_is_nobody_to_the_api_server() {
+    node::run(|place| {
+        place.create(&json!({
+            "apiVersion": "axon.io/v1alpha1", "kind": "Task", "metadata": {"name": "asks"},
+            "spec": {
+                "type": "custom", "image": "localhost/agent:1", "prompt": ASKS,
+                "credentials": {"type": "none"},
+            },
+        }));
+        let task = place.succeeded("asks");
+        let answer = task["status"]["results"]["answer"].as_str().unwrap();
+        assert!(answer.starts_with("fatal: "), "{answer}");
+        assert!(answer.contains("403") || answer.contains("401"), "{answer}");
+        // What the API server saw of it.
+        let asked = eventually("the request in the audit log", || {
+            let mut all = audit::requests(place.node);
+            all.retain(|it| {
+                let of = &it["objectRef"];
+                of["resource"] == "secrets"
+                    && of["namespace"] == place.namespace.as_str()
+                    && it["userAgent"]
+                        .as_str()
+                        .is_some_and(|it| it.starts_with("git/"))
+            });
+            (!all.is_empty()).then_some(all)
+        });
+        for it in asked {
+            assert_eq!(it["user"]["username"], "system:anonymous", "{it:#}");
+            assert_eq!(it["responseStatus"]["code"], 403, "{it:#}");
+        }
+    });
+}
 
 #[test]
 fn a_secret_shows_up_nowhere_and_no_right_is_given() {
@@ -51,19 +94,11 @@ fn a_secret_shows_up_nowhere_and_no_right_is_given() {
         let logs = place.kubectl(&["logs", "-l", "axon.io/task=leaky", "--all-containers"]);
         assert!(logs.contains("key *** token ***"), "{logs}");
         let objects = place.kubectl(&["get", "tasks,workspaces,jobs,pods,events", "-o", "yaml"]);
-        let system = [
-            "logs",
-            "-n",
-            node::SYSTEM,
-            "-l",
-            "app.kubernetes.io/name=axon",
-            "--tail=-1",
-        ];
-        let controllers = place.node.kubectl(&system);
+        let controllers = place.node.told_by_controllers();
         for (place, text) in [
             ("log", logs),
             ("object", objects),
-            ("controller's log", controllers),
+            ("controller's answer or log", controllers),
         ] {
             for canary in [CANARY, TOKEN, FILE] {
                 assert!(!text.contains(canary), "{canary} in a {place}:\n{text}");
