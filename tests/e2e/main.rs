@@ -14,6 +14,7 @@ mod credentials;
 #[expect(dead_code, reason = "shared with tests/it, which uses all of it")]
 mod git_server;
 mod impersonation;
+mod lost;
 mod matrix;
 #[path = "../it/prompts.rs"]
 mod nasty;
