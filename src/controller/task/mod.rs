@@ -84,13 +84,13 @@ pub(super) async fn run(client: Client, options: &Options, stop: CancellationTok
     let (cleaned, store) = (context.clone(), known.clone());
     let done = stop.clone();
     let (guarded, guards) = (known.clone(), context.clone());
-    let policies = network_policy::keep(
+    let policies = Box::pin(network_policy::keep(
         &guards.policies,
         options.scope(&client),
         &guarded,
         watch::is_open,
         stop,
-    );
+    ));
     let tasks = Controller::for_stream(task_events, known.clone())
         .with_config(controller::Config::default().concurrency(CONCURRENCY))
         .watches_stream(job_events, |job| watch::owner(&job))
