@@ -136,7 +136,7 @@ impl Cluster {
         let mut tasks = vec![tokio::spawn(server.clone().collect_garbage())];
         let kubeconfig = options.dir.join("kubeconfig");
         if options.listen {
-            tasks.push(listen(&server, &kubeconfig, &stop).await?);
+            tasks.push(listen(&server, &kubeconfig, &stop)?);
         }
         let client = kube::Client::new(server.clone(), "default");
         let stop_work = CancellationToken::new();
@@ -226,7 +226,7 @@ async fn run_node(client: kube::Client, options: runner::Options, stop: Cancella
 }
 
 /// Serves HTTPS on a free port, and writes the kubeconfig that leads there.
-async fn listen(
+fn listen(
     server: &Server,
     kubeconfig: &Path,
     stop: &CancellationToken,

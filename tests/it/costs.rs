@@ -206,8 +206,8 @@ impl Stage {
         let events = lines.map(|it| serde_json::from_str::<Value>(it).unwrap());
         let ours = events.filter(|it| it["impersonatedUser"]["username"] == self.user.as_str());
         // A watch is told of twice: when it begins, and when it has ended.
-        let begun = ours.filter(|it| it["verb"] != "watch" || it["stage"] == "ResponseStarted");
-        begun
+        let told_once = ours.filter(|it| it["verb"] != "watch" || it["stage"] == "ResponseStarted");
+        told_once
             .map(|it| {
                 let uri = it["requestURI"].as_str().unwrap();
                 format!("{} {uri}", it["verb"].as_str().unwrap())

@@ -73,7 +73,7 @@ pub async fn run(global: &Global, options: Options) -> Result<Exit, Failure> {
     };
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone()));
-    let served = serve(listen, &target.client, &settings, &stop).await?;
+    let served = serve(listen, &target.client, &settings, &stop)?;
     let ended = if no_leader_election {
         controller::run(target.client, settings, stop.clone()).await
     } else {
@@ -106,7 +106,7 @@ pub async fn run(global: &Global, options: Options) -> Result<Exit, Failure> {
 }
 
 /// Serves HTTP beside the controllers, from before this replica leads until the tracker is empty.
-async fn serve(
+fn serve(
     Listen(address): Listen,
     client: &Client,
     settings: &controller::Options,
