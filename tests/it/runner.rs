@@ -391,6 +391,38 @@ async fn a_missing_secret_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_changed_secret_comes_into_a_running_pod() {
+    let bed = Bed::new().await;
+    let secrets: Api<Secret> = Api::default_namespaced(bed.cluster.client());
+    let of = |value: &str| -> Secret {
+        let secret = json!({"metadata": {"name": "s"}, "stringData": {"token": value}});
+        serde_json::from_value(secret).unwrap()
+    };
+    secrets
+        .create(&PostParams::default(), &of("old"))
+        .await
+        .unwrap();
+    let script = "until [ \"$(cat $1)\" = new ]; do sleep 0.1; done; cat $1";
+    let mut reads = container("");
+    reads["command"] = json!(["sh", "-c", script, "sh", "/s/token"]);
+    reads["volumeMounts"] =
+        json!([{"name": "s", "mountPath": "/s"}, {"name": "v", "mountPath": "/v"}]);
+    let volumes =
+        json!([{"name": "s", "secret": {"secretName": "s"}}, {"name": "v", "emptyDir": {}}]);
+    bed.pod("p", "", json!({"containers": [reads], "volumes": volumes}))
+        .await;
+    let is_running = |pod: Option<&Pod>| pod.is_some_and(|it| status(it)["phase"] == "Running");
+    bed.await_pod("p", is_running).await;
+    let patch = Patch::Merge(json!({"stringData": {"token": "new"}}));
+    secrets
+        .patch("s", &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+    let pod = bed.ended("p").await;
+    assert_eq!(bed.log(&pod, "agent"), "new");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_image_that_is_not_there_says_what_to_do() {
     let bed = Bed::new().await;
     let mut nothing = container("");

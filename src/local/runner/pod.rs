@@ -19,6 +19,9 @@ use tokio::sync::oneshot;
 use tokio::sync::watch;
 use tokio::task;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio::time::MissedTickBehavior;
+use tokio::time::interval_at;
 use tokio_util::sync::CancellationToken;
 
 use super::Node;
@@ -47,6 +50,8 @@ const UPDATES: usize = 16;
 /// Pauses between tries at volumes whose sources are missing.
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_LAST: Duration = Duration::from_secs(5);
+/// How often copies of Secrets and the like in volumes are compared with the objects. A kubelet takes about a minute.
+const REFRESH: Duration = Duration::from_secs(10);
 
 /// What the API server says about the Pod.
 #[derive(Clone)]
@@ -246,6 +251,8 @@ impl Worker {
         updates: &mut mpsc::Receiver<Update>,
         enough: impl Fn(&Self, &Crew) -> bool,
     ) {
+        let mut refresh = interval_at(Instant::now() + REFRESH, REFRESH);
+        refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !enough(self, crew) {
             tokio::select! {
                 Some(update) = updates.recv() => self.hear(update).await,
@@ -258,6 +265,7 @@ impl Worker {
                     crew.slots.remove(&task);
                 }
                 () = self.heed() => {}
+                _ = refresh.tick() => self.refresh().await,
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The volumes of a Pod as directories on this machine.
 //!
-//! They are filled once, before the first container starts. Kinds that need more than a
+//! They are filled before the first container starts, and brought up to date while the Pod runs, as a
+//! kubelet does it: whoever reads a file finds the old or the new one, whole. Kinds that need more than a
 //! directory (claims, host paths, tokens of service accounts) are refused by name.
 
 use std::collections::BTreeMap;
@@ -28,6 +29,8 @@ use super::sources::Sources;
 const DEFAULT_MODE: i32 = 0o644;
 /// The mode of a file while it is written.
 const OWN_EYES: u32 = 0o600;
+/// What it is called until then: no key has such a name.
+const NEW: &str = "..new";
 
 /// Why a volume cannot be made. What is missing may appear, so it is tried again.
 #[derive(Debug, Error)]
@@ -90,6 +93,50 @@ pub(super) fn clear(dir: &Path, pod: &Pod) {
             let _ = fs::remove_dir_all(dir.join(&volume.name));
         }
     }
+}
+
+/// Brings what holds copies of objects up to date. What is missing by now stays as it was.
+pub(super) fn refresh(dir: &Path, pod: &Pod, sources: &Sources, owner: Owner) -> Result<(), Error> {
+    let volumes = pod.spec.as_ref().and_then(|it| it.volumes.as_deref());
+    for volume in volumes.unwrap_or_default() {
+        let Ok(files) = files(volume, pod, sources) else {
+            continue;
+        };
+        if volume.empty_dir.is_some() {
+            continue;
+        }
+        let dir = dir.join(&volume.name);
+        let done = write(&dir, &files, owner).and_then(|()| remove_others(&dir, &dir, &files));
+        done.map_err(|source| Error::Write {
+            name: volume.name.clone(),
+            source,
+        })?;
+    }
+    Ok(())
+}
+
+/// Whether any volume of the Pod holds copies of objects.
+pub(super) fn has_copies(pod: &Pod) -> bool {
+    let volumes = pod.spec.as_ref().and_then(|it| it.volumes.as_deref());
+    let mut all = volumes.unwrap_or_default().iter();
+    all.any(|it| it.empty_dir.is_none())
+}
+
+/// Removes the files of keys that have gone.
+fn remove_others(root: &Path, dir: &Path, files: &Files) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let path = entry.path();
+        if entry.file_type()?.is_dir() {
+            remove_others(root, &path, files)?;
+        } else if !path
+            .strip_prefix(root)
+            .is_ok_and(|it| files.contains_key(it))
+        {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
 }
 
 fn files(volume: &Volume, pod: &Pod, sources: &Sources) -> Result<Files, Error> {
@@ -250,23 +297,38 @@ fn write(dir: &Path, files: &Files, owner: Owner) -> io::Result<()> {
     for (path, entry) in files {
         make_inside(dir, path.parent().unwrap_or(Path::new("")), owner)?;
         let path = dir.join(path);
-        // A volume may be made again after it failed half-way.
-        if let Err(error) = fs::remove_file(&path)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            return Err(error);
+        if !is_as(&path, entry) {
+            // Beside it first: whoever reads it meanwhile finds a whole one.
+            let new = dir.join(NEW);
+            if let Err(error) = fs::remove_file(&new)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                return Err(error);
+            }
+            let mut file = fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(OWN_EYES)
+                .open(&new)?;
+            file.write_all(&entry.content)?;
+            // Whatever the mask of this process is.
+            file.set_permissions(fs::Permissions::from_mode(entry.mode))?;
+            owner.take(&new)?;
+            fs::rename(&new, &path)?;
         }
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(OWN_EYES)
-            .open(&path)?;
-        file.write_all(&entry.content)?;
-        // Whatever the mask of this process is.
-        file.set_permissions(fs::Permissions::from_mode(entry.mode))?;
-        owner.take(&path)?;
     }
     Ok(())
+}
+
+/// Whether the file is there already.
+fn is_as(path: &Path, entry: &Entry) -> bool {
+    let is_same = |found: fs::Metadata| {
+        found.is_file()
+            && found.len() == entry.content.len() as u64
+            && found.permissions().mode() & 0o777 == entry.mode
+    };
+    fs::symlink_metadata(path).is_ok_and(is_same)
+        && fs::read(path).is_ok_and(|it| it == entry.content)
 }
 
 /// Makes a directory in a volume and those above it. A link that a container left there is not followed.
@@ -380,6 +442,49 @@ mod tests {
         check_error(
             json!({"hostPath": {"path": "/"}}),
             "volume \"v\" is of a kind that this node does not offer",
+        );
+    }
+
+    #[test]
+    fn what_changes_comes_into_volumes_that_are_there() {
+        let volume = |name: &str| {
+            let secret = json!({"secret": {"name": name, "optional": true}});
+            json!({"name": "v", "projected": {"sources": [secret]}})
+        };
+        let pod: Pod = serde_json::from_value(json!({
+            "metadata": {"name": "p"},
+            "spec": {"containers": [], "volumes": [volume("s"), {"name": "e", "emptyDir": {}}]}}))
+        .unwrap();
+        let of = |data: Value| {
+            let mut sources = Sources::default();
+            sources.add_secret("s", serde_json::from_value(json!({"data": data})).unwrap());
+            sources
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let seen = || {
+            let root = dir.path().join("v");
+            let mut found = BTreeMap::new();
+            collect(&root, &root, &mut found);
+            found.into_values().collect::<Vec<_>>()
+        };
+        let owner = Owner::default();
+        make(
+            dir.path(),
+            &pod,
+            &of(json!({"a": "eA==", "b": "eQ=="})),
+            owner,
+        )
+        .unwrap();
+        fs::write(dir.path().join("e/own"), "mine").unwrap();
+        assert_eq!(seen(), ["644 x", "644 y"]);
+        let before = fs::File::open(dir.path().join("v/a")).unwrap();
+        refresh(dir.path(), &pod, &of(json!({"a": "eno="})), owner).unwrap();
+        assert_eq!(seen(), ["644 zz"]);
+        // Whoever had it open reads on in the old one.
+        assert_eq!(before.metadata().unwrap().len(), 1);
+        assert_eq!(
+            fs::read_to_string(dir.path().join("e/own")).unwrap(),
+            "mine"
         );
     }
 }

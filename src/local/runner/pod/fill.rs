@@ -1,4 +1,4 @@
-//! Fills the volumes of a Pod before its first container starts.
+//! Fills the volumes of a Pod before its first container starts, and keeps what they hold of objects up to date.
 
 use k8s_openapi::api::core::v1::Pod;
 use tokio::time::Instant;
@@ -12,6 +12,7 @@ use crate::local::runner::isolation::Isolation;
 use crate::local::runner::isolation::Owner;
 use crate::local::runner::plan;
 use crate::local::runner::plan::Places;
+use crate::local::runner::sources::Sources;
 use crate::local::runner::sources::Wanted;
 use crate::local::runner::volumes;
 
@@ -40,14 +41,35 @@ impl Worker {
         }
     }
 
-    async fn fill(&self) -> Result<(), String> {
+    /// Brings the copies of objects in the volumes up to date.
+    pub(super) async fn refresh(&self) {
+        if !volumes::has_copies(&self.pod) {
+            return;
+        }
+        let Ok(sources) = self.sources().await else {
+            return;
+        };
+        let (places, pod) = (self.places.clone(), self.pod.clone());
+        let owner = Owner::of(&self.node.options.isolation);
+        let done = tokio::task::spawn_blocking(move || {
+            volumes::refresh(&places.volumes(), &pod, &sources, owner)
+        });
+        if let Ok(Err(error)) = done.await {
+            let pod = self.pod.metadata.name.as_deref();
+            tracing::warn!(%error, pod, "a volume could not be brought up to date");
+        }
+    }
+
+    async fn sources(&self) -> Result<Sources, kube::Error> {
         let spec = self.pod.spec.as_ref();
-        let wanted = Wanted::by_volumes(
-            spec.and_then(|it| it.volumes.as_deref())
-                .unwrap_or_default(),
-        );
+        let volumes = spec.and_then(|it| it.volumes.as_deref());
+        let wanted = Wanted::by_volumes(volumes.unwrap_or_default());
         let namespace = self.pod.metadata.namespace.as_deref().unwrap_or_default();
-        let sources = wanted.read(&self.node.client, namespace).await;
+        wanted.read(&self.node.client, namespace).await
+    }
+
+    async fn fill(&self) -> Result<(), String> {
+        let sources = self.sources().await;
         let sources = sources.map_err(|_| "cannot read from the API server".to_owned())?;
         let (places, pod) = (self.places.clone(), self.pod.clone());
         let isolation = self.node.options.isolation.clone();
