@@ -137,7 +137,10 @@ fn expire(task: &Task, needed: bool, now: Timestamp) -> Step {
 fn cancelled(task: &Task, before: Before) -> Step {
     let said = task.status.as_ref().and_then(|it| it.message.clone());
     let message = match (before.due, said) {
-        (Some(_), Some(said)) => format!("cancelled between two attempts: {said}"),
+        (Some(_), Some(said)) => {
+            let said = retry::without_next(&said);
+            format!("cancelled between two attempts: {said}")
+        }
         _ => "cancelled before it started".to_owned(),
     };
     report(News::ended(End::Cancelled, message))

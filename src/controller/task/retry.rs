@@ -9,6 +9,7 @@ use super::news::Again;
 use super::news::Ending;
 use super::reason::End;
 use super::stage;
+use super::stage::Stage;
 use crate::api::Task;
 use crate::api::task::OnDisruption;
 use crate::api::task::Retry;
@@ -19,6 +20,9 @@ const MAX_BACKOFF: Duration = Duration::from_hours(1);
 /// Further attempts after disruptions, which no limit of the user's counts: a cluster that loses
 /// every Pod must not go on for ever.
 const MAX_DISRUPTIONS: i32 = 10;
+
+/// What is said between two attempts after how the one ended.
+const NEXT: &str = "; the next one starts at ";
 
 /// What an end means for another attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +59,7 @@ pub(super) fn after(task: &Task, ending: &Ending, now: Timestamp) -> Option<Agai
     };
     let at = due(&retry, count, now);
     let message = format!(
-        "{}; the next one starts at {}",
+        "{}{NEXT}{}",
         told(task, ending, disrupted),
         at.strftime("%H:%M:%S UTC")
     );
@@ -84,10 +88,17 @@ fn told(task: &Task, ending: &Ending, disrupted: bool) -> String {
 
 /// What an attempt that is not followed by another says of itself, after others before it.
 pub(super) fn last_message(task: &Task, message: &str) -> String {
-    match stage::attempt(task) {
-        ..=1 => message.to_owned(),
-        attempt => format!("{message} (attempt {attempt})"),
+    match stage::stage(task) {
+        Stage::Begun(attempt @ 2..) => format!("{message} (attempt {attempt})"),
+        Stage::Begun(_) | Stage::Before(_) | Stage::Deleting | Stage::Finished => {
+            message.to_owned()
+        }
     }
+}
+
+/// How the attempt ended that was to be followed by another: what is `said` while that is waited for, without it.
+pub(super) fn without_next(said: &str) -> &str {
+    said.rsplit_once(NEXT).map_or(said, |(ended, _)| ended)
 }
 
 fn kind(ending: &Ending) -> Kind {

@@ -126,8 +126,13 @@ async fn what_waits_for_another_attempt_is_cancelled(context: Context) {
     once(&context, "fix", "a wait", shows("WaitingForRetry")).await;
     edit(&context, "fix", cancelled()).await;
     let end = ended(&context, "fix").await;
+    let told = said(&end);
     let start = "Cancelled: cancelled between two attempts: attempt 1 failed: ";
-    assert!(said(&end).starts_with(start), "{}", said(&end));
+    assert!(told.starts_with(start), "{told}");
+    assert!(
+        !told.contains("next one") && !told.contains("attempt 2"),
+        "{told}"
+    );
     assert_eq!(jobs_and_pods(&context).await, (1, 1));
     controller.stop().await;
 }

@@ -522,7 +522,10 @@ fn a_failed_attempt_is_followed_by_another() {
 fn between(due: &str) -> Task {
     task("a").claimed("WaitingForRetry").with(&json!({
         "spec": {"retry": {"limit": 1}},
-        "status": {"attempts": 1, "retryTime": due, "message": "attempt 1 failed: why"},
+        "status": {
+            "attempts": 1, "retryTime": due,
+            "message": "attempt 1 failed: why; the next one starts at 12:00:30 UTC",
+        },
     }))
 }
 
