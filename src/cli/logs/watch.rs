@@ -1,6 +1,7 @@
 //! A Task as it is now, and each change of it.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use futures::Stream;
 use futures::StreamExt as _;
@@ -8,6 +9,7 @@ use kube::api::DynamicObject;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher;
 use kube::runtime::watcher::watch_object;
+use tokio::time::Instant;
 
 use crate::cli::commands::plan::with_hint;
 use crate::cli::inspect::Item;
@@ -17,6 +19,10 @@ use crate::cli::inspect::reader::broken;
 use crate::cli::ui::Failure;
 use crate::model::ObjectName;
 
+/// How long a watch may go on failing before nobody waits for it any longer: longer than an API server takes to be
+/// started anew.
+const PATIENCE: Duration = Duration::from_mins(2);
+
 type Changes = Pin<Box<dyn Stream<Item = Result<Option<DynamicObject>, watcher::Error>> + Send>>;
 
 /// A Task that is watched. A watch that breaks is taken up again.
@@ -25,6 +31,8 @@ pub(in crate::cli) struct Watched {
     pub(in crate::cli) is_gone: bool,
     name: ObjectName,
     changes: Changes,
+    /// Since when nothing but errors has come.
+    broken_since: Option<Instant>,
 }
 
 impl Watched {
@@ -36,6 +44,7 @@ impl Watched {
             is_gone: false,
             name: name.clone(),
             changes: changes.boxed(),
+            broken_since: None,
         }
     }
 
@@ -46,7 +55,11 @@ impl Watched {
             return std::future::pending().await;
         }
         loop {
-            match self.changes.next().await {
+            let change = self.changes.next().await;
+            if matches!(change, Some(Ok(_))) {
+                self.broken_since = None;
+            }
+            match change {
                 Some(Ok(Some(object))) => {
                     let task = Item::new(Kind::Task, object);
                     if task.uid() != self.task.uid() {
@@ -71,11 +84,14 @@ impl Watched {
         }
     }
 
-    /// What no later attempt mends is an error.
-    fn broken(&self, error: watcher::Error) -> Result<(), Failure> {
-        broken(error, Kind::Task).map_err(|cause| {
-            let tried = format!("cannot watch Task \"{}\"", self.name);
-            with_hint(Failure::new(tried, &cause), &cause)
-        })
+    /// What no later attempt mends is an error, and so is what none has mended for long.
+    fn broken(&mut self, error: watcher::Error) -> Result<(), Failure> {
+        let tried = format!("cannot watch Task \"{}\"", self.name);
+        let since = *self.broken_since.get_or_insert_with(Instant::now);
+        if since.elapsed() >= PATIENCE {
+            let hint = "see whether the cluster is there; the Task goes on without this command";
+            return Err(Failure::new(tried, &error).hint(hint));
+        }
+        broken(error, Kind::Task).map_err(|cause| with_hint(Failure::new(tried, &cause), &cause))
     }
 }

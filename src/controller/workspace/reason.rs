@@ -146,6 +146,10 @@ impl Trouble {
             E::Unauthorised { .. } | E::UnfitCredential { .. } => {
                 (Reason::AuthenticationFailed, check)
             }
+            // No credential opens what is on this machine.
+            E::NoRepository { url } if url.starts_with("file:") => {
+                (Reason::Unreachable, "check \"spec.repo\"".to_owned())
+            }
             E::NoRepository { .. } => (
                 Reason::AuthenticationFailed,
                 format!("check \"spec.repo\", or {check}"),

@@ -25,6 +25,7 @@ use tokio::task::JoinSet;
 
 use super::Fault;
 use super::Place;
+use super::a_third_of;
 use super::at_these;
 use super::controller::Seen;
 use super::controller::witness;
@@ -261,8 +262,8 @@ async fn the_life_of_tasks_survives_a_kill(context: Context) {
     let undisturbed = context.sibling().await;
     let (writes, _) = run(&undisturbed, Replicas::One, None).await;
     let expected = snapshot::of(&undisturbed).await;
-    // Every third: one such life has some 130 writes.
-    let faults = faults_at((0..writes).step_by(3));
+    // One such life has some 130 writes.
+    let faults = faults_at(a_third_of(writes));
     let points = at_these(&context, faults, |context, fault| {
         let expected = &expected;
         async move {
@@ -272,7 +273,7 @@ async fn the_life_of_tasks_survives_a_kill(context: Context) {
         }
     })
     .await;
-    note("axon controller, lives of Tasks", &context, points, 30);
+    note("axon controller, lives of Tasks", &context, points, 35);
 }
 
 async fn a_second_replica_goes_on_where_the_first_was_killed(context: Context) {
@@ -280,7 +281,7 @@ async fn a_second_replica_goes_on_where_the_first_was_killed(context: Context) {
     let (writes, _) = run(&undisturbed, Replicas::One, None).await;
     let expected = snapshot::of(&undisturbed).await;
     // The two share the work: each gets about half as far.
-    let faults = faults_at((0..writes / 2).step_by(3));
+    let faults = faults_at(a_third_of(writes / 2));
     let points = at_these(&context, faults, |context, fault| {
         let expected = &expected;
         async move {
@@ -290,5 +291,5 @@ async fn a_second_replica_goes_on_where_the_first_was_killed(context: Context) {
         }
     })
     .await;
-    note("one of two controllers", &context, points, 5);
+    note("one of two controllers", &context, points, 12);
 }

@@ -151,7 +151,7 @@ fn what_was_cut_is_said_to_be() {
     let told = String::from_utf8(long.to_bytes()).unwrap();
     check(
         &containers("Succeeded", &ended(0, ""), &ended(0, &told)),
-        "Succeeded: container \"claude-code\" finished; some of what it left did not fit and was cut [0]",
+        "Succeeded: container \"claude-code\" finished; some of what it left could not be read or did not fit, and is missing [0]",
     );
 }
 

@@ -22,7 +22,7 @@ use crate::controller::task::reason::End;
 use crate::controller::task::reason::Waiting;
 
 /// What a message says besides, when a report was cut.
-const CUT: &str = "some of what it left did not fit and was cut";
+const CUT: &str = "some of what it left could not be read or did not fit, and is missing";
 
 /// The parts of a Pod's status that matter here.
 pub(super) struct View<'a> {
