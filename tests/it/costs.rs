@@ -9,6 +9,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use axon::api::RepoSync;
+use axon::api::TaskSpawner;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::PostParams;
@@ -120,6 +121,12 @@ async fn polls(context: Context) {
     })
     .await;
     // What comes of the apply is seen, and written, before a tick that has no news.
+    let spawners: Api<TaskSpawner> = context.api();
+    within(PATIENCE, "the spawner to be looked at", || async {
+        let spawner = spawners.get("s").await.ok()?;
+        (spawner.status?.observed_generation? == spawner.metadata.generation?).then_some(())
+    })
+    .await;
     polled(&git, 2).await;
 
     let begin = stage.mark(&context, "begin").await;

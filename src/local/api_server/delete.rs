@@ -1,8 +1,6 @@
 //! Delete: preconditions, grace, finalizers and what becomes of dependents.
 
-use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::thread;
 
 use http::StatusCode;
 use jiff::SignedDuration;
@@ -25,6 +23,7 @@ use super::resource::Resource;
 use super::resource::Rules;
 use super::write;
 use crate::local::clock;
+use crate::local::store;
 use crate::local::store::Action;
 use crate::local::store::Entry;
 use crate::local::store::Expected;
@@ -178,18 +177,25 @@ pub(super) fn delete_collection(call: &Call) -> Result<Reply, ApiError> {
     let selector = read::selector(call)?;
     let page = read::page(call, &selector, 0)?;
     let mut items = Vec::new();
-    // Together, so that one write of the store takes many of them.
+    // Handed in together, so that one write of the store takes many of them; in the order of the list, as
+    // Kubernetes does it.
     for entries in page.entries.chunks(AT_A_TIME) {
-        let removed = thread::scope(|scope| {
-            let options = &options;
-            let one = |entry| scope.spawn(move || remove_found(call, entry, options));
-            let all: Vec<_> = entries.iter().map(|it| &**it).map(one).collect();
-            let ended = all
-                .into_iter()
-                .map(|it| it.join().unwrap_or_else(|lost| resume_unwind(lost)));
-            ended.collect::<Result<Vec<_>, _>>()
-        })?;
-        items.extend(removed.into_iter().flatten());
+        let found: Vec<_> = entries.iter().map(|it| Found::new(call, it)).collect();
+        let begun: Vec<_> = found
+            .iter()
+            .map(|it| begin(&call.server, &call.resource, &it.key, &options, call.now))
+            .collect();
+        for (found, begun) in found.into_iter().zip(begun) {
+            let ended = begun.and_then(|begun| match begun.end()? {
+                Some(removed) => Ok(removed),
+                None => remove(&call.server, &call.resource, &found.key, &options, call.now),
+            });
+            match ended {
+                Ok(Deleted::Gone(_) | Deleted::Waiting(_)) => items.push(found.object),
+                Err(error) if error.code == StatusCode::NOT_FOUND => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
     write::after(call);
     let mut list = json!({
@@ -204,15 +210,18 @@ pub(super) fn delete_collection(call: &Call) -> Result<Reply, ApiError> {
     Ok(reply::value(StatusCode::OK, &list))
 }
 
-/// Removes one object of a collection; gives it as it was found, if it was still there.
-fn remove_found(call: &Call, entry: &Entry, options: &Options) -> Result<Option<Value>, ApiError> {
-    let object = entry.object();
-    let namespace = object::meta(&object, "namespace");
-    let key = Key::new(&call.resource.storage, namespace, object::name(&object));
-    match remove(&call.server, &call.resource, &key, options, call.now) {
-        Ok(Deleted::Gone(_) | Deleted::Waiting(_)) => Ok(Some(object)),
-        Err(error) if error.code == StatusCode::NOT_FOUND => Ok(None),
-        Err(error) => Err(error),
+/// An object of a collection, as it was found.
+struct Found {
+    key: Key,
+    object: Value,
+}
+
+impl Found {
+    fn new(call: &Call, entry: &Entry) -> Self {
+        let object = entry.object();
+        let namespace = object::meta(&object, "namespace");
+        let key = Key::new(&call.resource.storage, namespace, object::name(&object));
+        Self { key, object }
     }
 }
 
@@ -225,33 +234,62 @@ pub(super) fn remove(
     now: Timestamp,
 ) -> Result<Deleted, ApiError> {
     for _ in 0..write::MAX_RETRIES {
-        let found = server.store.get(key);
-        let stored = found.ok_or_else(|| ApiError::not_found(resource, key.name()))?;
-        check_preconditions(resource, key.name(), &stored, options)?;
-        let old = stored.object();
-        let marked = mark(resource, &old, options, now);
-        let (action, result) = match marked {
-            None => (Action::Delete, Deleted::Gone(old)),
-            Some(object) if object == old => return Ok(Deleted::Waiting(object)),
-            Some(object) => (Action::Put(object.clone()), Deleted::Waiting(object)),
-        };
-        if options.dry_run {
-            return Ok(result);
-        }
-        let expected = Expected::Revision(stored.revision);
-        match server.store.write(key, expected, action) {
-            Ok(entry) => {
-                return Ok(match result {
-                    // As it was: only watches see the revision at which it went.
-                    Deleted::Gone(last) => Deleted::Gone(last),
-                    Deleted::Waiting(_) => Deleted::Waiting(entry.object()),
-                });
-            }
-            Err(WriteError::Changed) => {}
-            Err(error) => return Err(write::failed(&error)),
+        let begun = begin(server, resource, key, options, now)?;
+        if let Some(removed) = begun.end()? {
+            return Ok(removed);
         }
     }
     Err(ApiError::modified(resource, key.name()))
+}
+
+/// A removal that was handed to the store, or that needs no write.
+enum Begun {
+    Ended(Deleted),
+    Writes(store::Begun, Deleted),
+}
+
+impl Begun {
+    /// None: the object was changed meanwhile.
+    fn end(self) -> Result<Option<Deleted>, ApiError> {
+        let (write, result) = match self {
+            Self::Ended(result) => return Ok(Some(result)),
+            Self::Writes(write, result) => (write, result),
+        };
+        match write.wait() {
+            Ok(entry) => Ok(Some(match result {
+                // As it was: only watches see the revision at which it went.
+                Deleted::Gone(last) => Deleted::Gone(last),
+                Deleted::Waiting(_) => Deleted::Waiting(entry.object()),
+            })),
+            Err(WriteError::Changed) => Ok(None),
+            Err(error) => Err(write::failed(&error)),
+        }
+    }
+}
+
+fn begin(
+    server: &Inner,
+    resource: &Resource,
+    key: &Key,
+    options: &Options,
+    now: Timestamp,
+) -> Result<Begun, ApiError> {
+    let found = server.store.get(key);
+    let stored = found.ok_or_else(|| ApiError::not_found(resource, key.name()))?;
+    check_preconditions(resource, key.name(), &stored, options)?;
+    let old = stored.object();
+    let (action, result) = match mark(resource, &old, options, now) {
+        None => (Action::Delete, Deleted::Gone(old)),
+        Some(object) if object == old => return Ok(Begun::Ended(Deleted::Waiting(object))),
+        Some(object) => (Action::Put(object.clone()), Deleted::Waiting(object)),
+    };
+    if options.dry_run {
+        return Ok(Begun::Ended(result));
+    }
+    let expected = Expected::Revision(stored.revision);
+    let write = server.store.begin(key, expected, action);
+    let write = write.map_err(|error| write::failed(&error))?;
+    Ok(Begun::Writes(write, result))
 }
 
 fn check_preconditions(

@@ -149,6 +149,16 @@ impl Store {
         expected: Expected,
         action: Action,
     ) -> Result<Arc<Entry>, WriteError> {
+        self.begin(key, expected, action)?.wait()
+    }
+
+    /// Hands a write in. One after the other, they are carried out in this order, and several at once.
+    pub(crate) fn begin(
+        &self,
+        key: &Key,
+        expected: Expected,
+        action: Action,
+    ) -> Result<Begun, WriteError> {
         let sender = self
             .requests
             .lock()
@@ -163,7 +173,7 @@ impl Store {
             reply,
         };
         sender.send(request).map_err(|_| WriteError::Closed)?;
-        answer.recv().map_err(|_| WriteError::Closed)?
+        Ok(Begun(answer))
     }
 
     /// Takes no more writes and waits for those accepted.
@@ -184,6 +194,16 @@ impl Store {
         {
             tracing::error!("the writer of the store ended abnormally");
         }
+    }
+}
+
+/// A write that was handed in.
+pub(crate) struct Begun(mpsc::Receiver<Result<Arc<Entry>, WriteError>>);
+
+impl Begun {
+    /// Waits until it is safe on disk: not for the async runtime's own threads.
+    pub(crate) fn wait(self) -> Result<Arc<Entry>, WriteError> {
+        self.0.recv().map_err(|_| WriteError::Closed)?
     }
 }
 
