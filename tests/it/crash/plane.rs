@@ -23,6 +23,7 @@ use tokio::io::AsyncBufReadExt as _;
 use tokio::io::BufReader;
 use tokio::process::Child;
 use tokio::process::Command;
+use tokio::task::JoinSet;
 
 use super::PATIENCE;
 use crate::counts;
@@ -120,13 +121,17 @@ impl Plane {
     /// Applies until it is done, the server being killed meanwhile; gives what happened.
     async fn told_way(&mut self) -> String {
         let mut controller = self.axon(&["controller", "--no-leader-election", "--listen", "none"]);
-        let controller = controller.args(["--watch-namespace", NAMESPACE]);
-        // Nobody reads what it says.
-        let controller = controller
+        controller
+            .args(["--watch-namespace", NAMESPACE])
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+            .stderr(Stdio::null());
+        let mut controllers = JoinSet::new();
+        // One that finds no server when it starts ends, and a Deployment starts it again.
+        controllers.spawn(async move {
+            loop {
+                controller.spawn().unwrap().wait().await.unwrap();
+            }
+        });
         let tasks: Api<Task> = Api::namespaced(self.client.clone(), NAMESPACE);
         let mut broken = 0;
         for at in KILLED_AT {
@@ -159,6 +164,16 @@ impl Plane {
                 .iter()
                 .all(|(name, uid)| after.get(name) == Some(uid))
         );
+        self.has_one_job_each().await;
+        controllers.shutdown().await;
+        let times = KILLED_AT.len();
+        format!(
+            "{times} times, {broken} of the applies broken off; {TASKS} Tasks, one Job for each"
+        )
+    }
+
+    /// Awaits a Job for each Task; there is never a second one.
+    async fn has_one_job_each(&self) {
         let jobs: Api<Job> = Api::namespaced(self.client.clone(), NAMESPACE);
         let jobs = within(PATIENCE, "a Job for each Task", || async {
             let jobs = jobs.list_metadata(&ListParams::default()).await.ok()?.items;
@@ -173,11 +188,6 @@ impl Plane {
             of.len() == TASKS && of.values().all(|it| *it == 1),
             "{of:?}"
         );
-        drop(controller);
-        let times = KILLED_AT.len();
-        format!(
-            "{times} times, {broken} of the applies broken off; {TASKS} Tasks, one Job for each"
-        )
     }
 
     /// Kills the API server, and starts it again as it was started.
