@@ -130,6 +130,10 @@ async fn polls(context: Context) {
     polled(&git, 2).await;
 
     let begin = stage.mark(&context, "begin").await;
+    assert!(
+        !stage.between(0, begin).is_empty(),
+        "its requests are not told from others"
+    );
     polled(&git, POLLS).await;
     let requests = stage.requests(begin, &context, "end").await;
     drop(controller);
@@ -208,6 +212,11 @@ impl Stage {
     /// Verb and path of what the program has asked for from line `begin` on, up to now.
     async fn requests(&self, begin: usize, context: &Context, mark: &str) -> Vec<String> {
         let end = self.mark(context, mark).await;
+        assert!(begin < end, "the log was begun anew");
+        self.between(begin, end)
+    }
+
+    fn between(&self, begin: usize, end: usize) -> Vec<String> {
         let log = log();
         let lines = log.lines().take(end).skip(begin);
         let events = lines.map(|it| serde_json::from_str::<Value>(it).unwrap());

@@ -34,7 +34,7 @@ const DELIVERIES: usize = 10_000;
 const AT_ONCE: usize = 200;
 /// How much more memory than before may ever have been taken, in KiB: buffers of the connections, and what the
 /// allocator has not given back.
-const MAX_GROWTH: u64 = 24 << 10;
+const MAX_GROWTH: u64 = 16 << 10;
 /// How long anything may take to come true.
 const PATIENCE: Duration = Duration::from_mins(2);
 

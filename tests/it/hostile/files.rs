@@ -10,12 +10,16 @@ pub(super) struct Case {
     pub(super) files: Vec<(String, Vec<u8>)>,
     pub(super) links: Vec<(String, String)>,
     pub(super) expected: Expected,
+    /// What is said of it among other things.
+    pub(super) says: &'static str,
 }
 
 /// What may come of it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Expected {
     Refused,
+    /// Nothing is wrong with it.
+    Taken,
     /// What is left of it may be a whole configuration.
     Either,
 }
@@ -27,6 +31,7 @@ impl Case {
             files: vec![("axon.yaml".into(), text.into())],
             links: Vec::new(),
             expected: Expected::Refused,
+            says: "",
         }
     }
 
@@ -41,6 +46,16 @@ impl Case {
 
     fn link(mut self, path: &str, target: &str) -> Self {
         self.links.push((path.into(), target.into()));
+        self
+    }
+
+    fn says(mut self, words: &'static str) -> Self {
+        self.says = words;
+        self
+    }
+
+    fn taken(mut self) -> Self {
+        self.expected = Expected::Taken;
         self
     }
 
@@ -125,29 +140,49 @@ fn twice() -> Vec<Case> {
     .collect()
 }
 
-/// Names that are one name to people, or to some file systems.
+/// Names that are one name to people, or to some file systems: each means itself alone.
 fn cases_of_letters() -> Vec<Case> {
-    let task = |name: &str| format!("{HEAD}tasks: {{{name}: {{prompt: x}}}}\n");
+    let part = |name: &str| {
+        format!("apiVersion: axon.io/v1alpha1\nkind: Config\ntasks: {{{name}: {{prompt: x}}}}\n")
+    };
+    let broken = "tasks: [";
     vec![
-        Case::of("a key of another case", "Tasks: {a: {prompt: x}}\n"),
+        Case::of("a key of another case", "Tasks: {a: {prompt: x}}\n").says("Tasks"),
         Case::of(
             "two cases of a name",
             "tasks: {a: {prompt: x}, A: {prompt: x}}\n",
-        ),
+        )
+        .says("A"),
         Case::of("an include of another case", "include: [Parts/a.yaml]\n")
-            .with("parts/a.yaml", &task("a")),
-        Case::of("a pattern of another case", "include: [\"*.YAML\"]\n").with("a.yaml", &task("a")),
+            .with("parts/a.yaml", &part("a"))
+            .says("no file matches"),
+        Case::of("a pattern of another case", "include: [\"*.YAML\"]\n")
+            .with("a.yaml", &part("a"))
+            .says("no file matches"),
         Case::of(
-            "files of two cases that declare the same",
+            "two files that declare the same",
             "include: [a.yaml, A.yaml]\n",
         )
-        .with("a.yaml", &task("t"))
-        .with("A.yaml", &task("t")),
+        .with("a.yaml", &part("t"))
+        .with("A.yaml", &part("t"))
+        .says("duplicate-object"),
         Case::of(
             "a root of two cases",
             "include: [Axon.yaml]\ntasks: {a: {prompt: x}}\n",
         )
-        .with("Axon.yaml", &task("a")),
+        .with("Axon.yaml", &part("a"))
+        .says("duplicate-object"),
+        Case::of("beside a root of another case", "tasks: {a: {prompt: x}}\n")
+            .with("Axon.yaml", broken)
+            .taken(),
+        Case::of("beside a part of another case", "include: [parts/*.yaml]\n")
+            .with("parts/a.yaml", &part("a"))
+            .with("Parts/a.yaml", broken)
+            .taken(),
+        Case::of("two parts of two cases", "include: [a.yaml, A.yaml]\n")
+            .with("a.yaml", &part("a"))
+            .with("A.yaml", &part("b"))
+            .taken(),
     ]
 }
 

@@ -80,9 +80,14 @@ fn check(case: &Case, output: &Output, took: Duration) -> Result<(), String> {
         Err(format!("{name}: {why}: {shown}"))
     };
     let is_refused = output.status.code() == Some(1) && text.contains("error");
-    let is_taken = output.status.code() == Some(0) && case.expected == Expected::Either;
+    let is_taken = output.status.code() == Some(0);
+    let is_expected = match case.expected {
+        Expected::Refused => is_refused,
+        Expected::Taken => is_taken,
+        Expected::Either => is_refused || is_taken,
+    };
     let is_odd = |c: char| (c.is_control() && c != '\n') || c == '\u{fffd}';
-    if !is_refused && !is_taken {
+    if !is_expected || !text.contains(case.says) {
         return wrong(format!("it ended with {}", output.status));
     }
     if took > PATIENCE {
