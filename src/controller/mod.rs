@@ -9,19 +9,19 @@ mod clock;
 mod commit_status;
 mod conflicts;
 mod events;
+pub mod follow;
 mod github_api;
 pub mod http;
 mod images;
 mod leader;
-mod ledger;
 mod loading;
 mod network_policy;
 mod options;
+mod record_gc;
 mod repo_sync;
 mod repositories;
 mod secrets;
 pub mod spawner;
-pub mod sync;
 mod task;
 mod workspace;
 
@@ -71,7 +71,7 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
     let client = bounded(client);
     let tasks = task::run(client.clone(), &options, stop.clone());
     let spawners = spawner::run(client.clone(), &options, stop.clone());
-    let records = ledger::run(client.clone(), &options, stop.clone());
+    let records = record_gc::run(client.clone(), &options, stop.clone());
     let workspaces = workspace::run(client.clone(), &options, stop.clone());
     let syncs = repo_sync::run(client, &options, stop.clone());
     tokio::select! {

@@ -23,7 +23,7 @@ mod own;
 mod read;
 mod reason;
 mod reconcile;
-mod record;
+mod remember;
 mod retry;
 mod rivals;
 mod settings;

@@ -36,7 +36,7 @@ use super::read::Read;
 use super::read::Reader;
 use super::reason::Reason;
 use super::reason::Trouble;
-use super::record;
+use super::remember;
 use super::retry;
 use super::rivals;
 use super::rivals::Rivals;
@@ -182,11 +182,11 @@ async fn look(
     if sync.spec.suspend {
         let message = "nothing is done until \"spec.suspend\" is false";
         let trouble = Trouble::new(Reason::Suspended, message);
-        return (Some(record::refused(sync, memory, trouble)), None);
+        return (Some(remember::refused(sync, memory, trouble)), None);
     }
     let settings = match Settings::accept(sync, &context.options) {
         Ok(settings) => settings,
-        Err(trouble) => return (Some(record::refused(sync, memory, trouble)), None),
+        Err(trouble) => return (Some(remember::refused(sync, memory, trouble)), None),
     };
     let mut asked = asked(context, name, sync);
     let due = decide::due(memory, &asked, now);
@@ -194,15 +194,15 @@ async fn look(
         poll(context, sync, &settings, why, memory, now).await;
         memory.handled.clone_from(&asked.at);
     }
-    if due.attempt || record::is_new(memory) {
+    if due.attempt || remember::is_new(memory) {
         context.claims.looks(name);
         asked.touched = None;
         let tried = attempt(context, name, begin, &settings, &asked, memory).await;
         match tried {
             Tried::Ended(end) => {
                 context.claims.wait_for(name, end.in_the_way.clone());
-                let seed = record::seed(sync, now);
-                record::tried(memory, *end, &asked, due, &settings, &seed, clock::now());
+                let seed = remember::seed(sync, now);
+                remember::tried(memory, *end, &asked, due, &settings, &seed, clock::now());
             }
             Tried::Later(wait) => return (None, Some(wait)),
         }
@@ -216,7 +216,7 @@ async fn look(
     memory.remains = left::by(sync, memory, &context.view, is_taken);
     asked.touched = context.claims.touched(name);
     let rest = decide::rest(memory, &asked, clock::now());
-    (record::report(memory), Some(rest))
+    (remember::report(memory), Some(rest))
 }
 
 /// Asks the repository for news, and reads them.
@@ -248,11 +248,11 @@ async fn poll(
         Poll::InTurn if memory.config.is_none() => asked,
         Poll::InTurn => asked.checked_sub(MOMENT).unwrap_or(asked),
     };
-    let seed = record::seed(sync, now);
+    let seed = remember::seed(sync, now);
     match reader.read(memory, since).boxed().await {
-        Ok(Read::Same) => record::polled(memory, None, settings, &seed, now),
-        Ok(Read::New(config)) => record::polled(memory, Some(config), settings, &seed, now),
-        Err(unread) => record::unread(memory, unread, settings, &seed, now),
+        Ok(Read::Same) => remember::polled(memory, None, settings, &seed, now),
+        Ok(Read::New(config)) => remember::polled(memory, Some(config), settings, &seed, now),
+        Err(unread) => remember::unread(memory, unread, settings, &seed, now),
     }
 }
 

@@ -18,10 +18,10 @@ use crate::cli::plan_text;
 use crate::cli::source::with_hint;
 use crate::cli::ui;
 use crate::cli::ui::Failure;
-use crate::controller::sync;
-use crate::controller::sync::Event;
-use crate::controller::sync::Sync;
-use crate::controller::sync::Trigger;
+use crate::controller::follow;
+use crate::controller::follow::Event;
+use crate::controller::follow::Follower;
+use crate::controller::follow::Trigger;
 use crate::model::Plan;
 
 pub(super) async fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
@@ -32,7 +32,7 @@ pub(super) async fn run(global: &Global, options: &Options) -> Result<Exit, Fail
     };
     let target = connect(global).await?;
     let requested = global.namespace.is_some();
-    let sync = Sync {
+    let sync = Follower {
         client: target.client,
         namespace: requested.then(|| target.namespace.clone()),
         default_namespace: target.namespace,
@@ -100,11 +100,11 @@ fn show(plan: &Plan, named: &str) {
     ways_out(plan, named);
 }
 
-fn failure(error: &sync::Error) -> Failure {
+fn failure(error: &follow::Error) -> Failure {
     let failure = Failure::new("cannot apply", error);
     match error {
-        sync::Error::Read(error) => with_hint(failure, error),
-        sync::Error::Plan(error) => hinted(failure, error),
-        sync::Error::Watch(_) => failure,
+        follow::Error::Read(error) => with_hint(failure, error),
+        follow::Error::Plan(error) => hinted(failure, error),
+        follow::Error::Watch(_) => failure,
     }
 }

@@ -50,10 +50,10 @@ use crate::cli::ui;
 use crate::cli::ui::Failure;
 use crate::cluster;
 use crate::controller;
-use crate::controller::sync::Event;
-use crate::controller::sync::Look;
-use crate::controller::sync::Sync;
-use crate::controller::sync::Trigger;
+use crate::controller::follow::Event;
+use crate::controller::follow::Follower;
+use crate::controller::follow::Look;
+use crate::controller::follow::Trigger;
 use crate::local::runner::isolation::Isolation;
 use crate::model::Kind;
 use crate::model::ObjectName;
@@ -142,7 +142,7 @@ struct Session {
     is_own: bool,
     /// The directory that the source is, where it is one.
     base: Option<PathBuf>,
-    sync: Sync,
+    sync: Follower,
     /// What takes the flags that this command does not have.
     command: String,
     board: RefCell<Board>,

@@ -10,7 +10,7 @@ use crate::cli::plan_text;
 use crate::cli::source;
 use crate::cli::ui;
 use crate::cli::ui::Failure;
-use crate::controller::sync;
+use crate::controller::follow;
 use crate::model::Diagnostic;
 use crate::model::Plan;
 use crate::model::plan::Applied;
@@ -34,12 +34,12 @@ pub(super) fn refused(refusals: &[Refusal]) -> Failure {
     plan::refused(refusals)
 }
 
-pub(super) fn failed(error: &sync::Error) -> Failure {
+pub(super) fn failed(error: &follow::Error) -> Failure {
     let failure = Failure::new("cannot sync", error);
     match error {
-        sync::Error::Read(error) => source::with_hint(failure, error),
-        sync::Error::Plan(error) => plan::hinted(failure, error),
-        sync::Error::Watch(_) => failure,
+        follow::Error::Read(error) => source::with_hint(failure, error),
+        follow::Error::Plan(error) => plan::hinted(failure, error),
+        follow::Error::Watch(_) => failure,
     }
 }
 

@@ -9,9 +9,9 @@ use crate::cli::args::Global;
 use crate::cli::commands::dev::Options;
 use crate::cli::source::Source;
 use crate::cli::ui::Failure;
-use crate::controller::sync::Lineage;
-use crate::controller::sync::Sync;
-use crate::controller::sync::Trigger;
+use crate::controller::follow::Follower;
+use crate::controller::follow::Lineage;
+use crate::controller::follow::Trigger;
 use crate::model::Namespace;
 use crate::sync;
 
@@ -50,12 +50,12 @@ pub(super) fn sync_of(
     options: &Options,
     state: &Path,
     client: Client,
-) -> Result<Sync, Failure> {
+) -> Result<Follower, Failure> {
     let name = |text: &str| {
         Namespace::parse(text)
             .map_err(|error| Failure::new(format!("cannot use namespace \"{text}\""), &error))
     };
-    Ok(Sync {
+    Ok(Follower {
         client,
         namespace: global.namespace.as_deref().map(name).transpose()?,
         default_namespace: name(NAMESPACE)?,

@@ -14,8 +14,8 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
+use crate::controller::follow::watch::Folders;
 use crate::controller::loading;
-use crate::controller::sync::watch::Folders;
 use crate::model::Diagnostic;
 use crate::model::Namespace;
 use crate::model::Plan;
@@ -41,7 +41,7 @@ pub use lineage::Lineage;
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
 
 /// A source, and where it is applied.
-pub struct Sync {
+pub struct Follower {
     pub client: Client,
     /// The namespace that was asked for; the configuration's own if there is none.
     pub namespace: Option<Namespace>,
@@ -112,7 +112,7 @@ pub enum Look {
     Again,
 }
 
-impl Sync {
+impl Follower {
     /// Looks once, and applies what it finds. Each event is awaited before the next thing happens.
     pub async fn once(&self, mut report: impl AsyncFnMut(Event), stop: &CancellationToken) -> Look {
         match self.snapshot().await {
