@@ -82,7 +82,7 @@ fuzz-guided:
 fuzz-api:
 	@scripts/need cargo git go
 	cluster=$$(tests/cluster/build); \
-	AXON_FUZZ_CASES=$${CASES:-2000} AXON_FUZZ_SEED=$${SEED:-6} AXON_FUZZ_WIDE=1 AXON_REQUIRE_REAL=1 \
+	AXON_FUZZ_CASES=$${CASES:-2000} AXON_FUZZ_SEED=$${SEED:-6} AXON_REQUIRE_REAL=1 \
 	  "$$cluster" with cargo test --test it -- differential
 
 # The kills of `make test-real` at every write, before the server has it and after.

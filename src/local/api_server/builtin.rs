@@ -31,8 +31,9 @@ pub(crate) struct Builtin {
     pub(crate) orphans: bool,
     /// Fills in what belongs to the object as its writer meant it, and to that writer.
     pub(crate) defaults: fn(&mut Value),
-    /// Fills in what the server itself decides. It runs after the object has a UID.
-    pub(crate) prepare: fn(&mut Value),
+    /// Fills in what the server itself decides, and is told whether the object is new. It runs after the
+    /// object has a UID.
+    pub(crate) prepare: fn(&mut Value, bool),
 }
 
 impl Builtin {
@@ -57,7 +58,7 @@ impl Builtin {
             path_names: false,
             orphans: false,
             defaults: defaults::none,
-            prepare: defaults::none,
+            prepare: |_, _| {},
         }
     }
 
@@ -106,7 +107,7 @@ impl Builtin {
         self
     }
 
-    const fn prepare(mut self, prepare: fn(&mut Value)) -> Self {
+    const fn prepare(mut self, prepare: fn(&mut Value, bool)) -> Self {
         self.prepare = prepare;
         self
     }

@@ -6,13 +6,13 @@ use serde_json::json;
 use super::call::Part;
 use super::error::FieldError;
 use super::error::Problem;
-use super::metadata;
+use super::job_rules;
+use super::pod_rules;
 use super::resource::Resource;
 
 /// Fields that keep what they were created with: (storage, path).
 const FIXED: &[(&str, &str)] = &[
     ("secrets", "type"),
-    ("jobs.batch", "spec.completions"),
     ("jobs.batch", "spec.selector"),
     ("jobs.batch", "spec.template"),
     ("jobs.batch", "spec.completionMode"),
@@ -31,13 +31,6 @@ const NOT_NEGATIVE: &[(&str, &str)] = &[
     ("jobs.batch", "spec.activeDeadlineSeconds"),
     ("jobs.batch", "spec.backoffLimit"),
     ("jobs.batch", "spec.ttlSecondsAfterFinished"),
-];
-
-/// Fields of a Pod's spec that may change.
-const PLIABLE: &[&str] = &[
-    "activeDeadlineSeconds",
-    "tolerations",
-    "terminationGracePeriodSeconds",
 ];
 
 pub(super) fn check(
@@ -64,8 +57,8 @@ pub(super) fn check(
     }
     match resource.storage.as_str() {
         "configmaps" | "secrets" => keys(old, object, errors),
-        "pods" => pod_spec(&object["spec"], "spec", errors),
-        "jobs.batch" => job(object, errors),
+        "pods" => pod_rules::spec(&object["spec"], "spec", errors),
+        "jobs.batch" => job_rules::check(object, errors),
         _ => {}
     }
     let Some(old) = old else {
@@ -78,8 +71,11 @@ pub(super) fn check(
             errors.push(immutable(path, at(path)));
         }
     }
+    if resource.storage == "jobs.batch" {
+        job_rules::change(&old["spec"], &object["spec"], errors);
+    }
     if resource.storage == "pods" {
-        pod_change(&old["spec"], &object["spec"], errors);
+        pod_rules::change(&old["spec"], &object["spec"], errors);
     }
 }
 
@@ -125,118 +121,5 @@ fn keys(old: Option<&Value>, object: &Value, errors: &mut Vec<FieldError>) {
         if old[field] != object[field] {
             errors.push(FieldError::new(field, Problem::Forbidden, told));
         }
-    }
-}
-
-fn job(object: &Value, errors: &mut Vec<FieldError>) {
-    let template = &object["spec"]["template"];
-    pod_spec(&template["spec"], "spec.template.spec", errors);
-    let policy = &template["spec"]["restartPolicy"];
-    if *policy == "Always" {
-        errors.push(FieldError::new(
-            "spec.template.spec.restartPolicy",
-            Problem::Required,
-            "valid values: \"OnFailure\", \"Never\"",
-        ));
-    }
-}
-
-fn pod_spec(spec: &Value, path: &str, errors: &mut Vec<FieldError>) {
-    let containers = spec["containers"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    if containers.is_empty() {
-        errors.push(FieldError::new(
-            format!("{path}.containers"),
-            Problem::Required,
-            "",
-        ));
-    }
-    let mut names = Vec::new();
-    for (index, container) in containers.iter().enumerate() {
-        let at = format!("{path}.containers[{index}]");
-        let name = container["name"].as_str().unwrap_or_default();
-        if name.is_empty() {
-            errors.push(FieldError::new(format!("{at}.name"), Problem::Required, ""));
-        } else if let Some(why) = metadata::dns_label(name) {
-            errors.push(FieldError::new(
-                format!("{at}.name"),
-                Problem::Invalid(json!(name)),
-                why,
-            ));
-        } else if names.contains(&name) {
-            errors.push(FieldError::new(
-                format!("{at}.name"),
-                Problem::Duplicate(json!(name)),
-                "",
-            ));
-        }
-        names.push(name);
-        if container["image"].as_str().is_none_or(str::is_empty) {
-            errors.push(FieldError::new(
-                format!("{at}.image"),
-                Problem::Required,
-                "",
-            ));
-        }
-    }
-    let deadline = &spec["activeDeadlineSeconds"];
-    if deadline.as_i64().is_some_and(|it| it < 1) {
-        errors.push(FieldError::new(
-            format!("{path}.activeDeadlineSeconds"),
-            Problem::Invalid(deadline.clone()),
-            "must be between 1 and 2147483647, inclusive",
-        ));
-    }
-    let policy = &spec["restartPolicy"];
-    if !["Always", "OnFailure", "Never"]
-        .iter()
-        .any(|it| policy == it)
-    {
-        errors.push(FieldError::new(
-            format!("{path}.restartPolicy"),
-            Problem::Unsupported(policy.clone()),
-            "supported values: \"Always\", \"Never\", \"OnFailure\"",
-        ));
-    }
-}
-
-fn pod_change(old: &Value, new: &Value, errors: &mut Vec<FieldError>) {
-    let fixed = |spec: &Value| {
-        let mut spec = spec.clone();
-        for field in PLIABLE {
-            spec[field] = Value::Null;
-        }
-        for list in ["containers", "initContainers"] {
-            for container in spec[list].as_array_mut().into_iter().flatten() {
-                container["image"] = Value::Null;
-            }
-        }
-        spec
-    };
-    let count = |spec: &Value| spec["containers"].as_array().map_or(0, Vec::len);
-    if count(old) != count(new) {
-        let why = "pod updates may not add or remove containers";
-        errors.push(FieldError::new("spec.containers", Problem::Forbidden, why));
-        return;
-    }
-    let deadline = |spec: &Value| spec["activeDeadlineSeconds"].as_i64();
-    match (deadline(old), deadline(new)) {
-        (Some(_), None) => errors.push(FieldError::new(
-            "spec.activeDeadlineSeconds",
-            Problem::Invalid(Value::Null),
-            "must not update from a positive integer to nil value",
-        )),
-        (Some(before), Some(after)) if after > before => errors.push(FieldError::new(
-            "spec.activeDeadlineSeconds",
-            Problem::Invalid(json!(after)),
-            "must be less than or equal to previous value",
-        )),
-        _ => {}
-    }
-    if fixed(old) != fixed(new) {
-        let why = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)\n";
-        errors.push(FieldError::new("spec", Problem::Forbidden, why));
     }
 }

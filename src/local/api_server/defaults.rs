@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
 
@@ -34,7 +35,7 @@ pub(super) fn namespace(object: &mut Value) {
     labels["kubernetes.io/metadata.name"] = name.into();
 }
 
-pub(super) fn prepare_namespace(object: &mut Value) {
+pub(super) fn prepare_namespace(object: &mut Value, _: bool) {
     default(inner(object, "spec"), "finalizers", json!(["kubernetes"]));
     default(inner(object, "status"), "phase", "Active");
 }
@@ -83,13 +84,15 @@ fn ask_for_limits(container: &mut Value) {
     }
 }
 
-pub(super) fn prepare_pod(object: &mut Value) {
+pub(super) fn prepare_pod(object: &mut Value, is_new: bool) {
     let spec = inner(object, "spec");
     default(spec, "preemptionPolicy", "PreemptLowerPriority");
     default(spec, "priority", 0);
     let class = qos_class(spec);
     let status = inner(object, "status");
-    default(status, "phase", "Pending");
+    if is_new {
+        default(status, "phase", "Pending");
+    }
     default(status, "qosClass", class);
 }
 
@@ -126,7 +129,7 @@ fn qos_class(spec: &Value) -> &'static str {
     }
 }
 
-pub(super) fn prepare_status(object: &mut Value) {
+pub(super) fn prepare_status(object: &mut Value, _: bool) {
     default(object, "status", json!({}));
 }
 
@@ -147,6 +150,9 @@ fn pod_spec(spec: &mut Value) {
         each(spec, list, container);
     }
     each(spec, "volumes", |volume| {
+        if volume.as_object().is_some_and(|it| it.len() == 1) {
+            default(volume, "emptyDir", json!({}));
+        }
         for (source, field) in [
             ("secret", "defaultMode"),
             ("configMap", "defaultMode"),
@@ -163,7 +169,8 @@ fn pod_spec(spec: &mut Value) {
 fn container(container: &mut Value) {
     let image = container["image"].as_str().unwrap_or_default();
     let tag = image.rsplit('/').next().unwrap_or_default();
-    let floats = !tag.contains('@') && (!tag.contains(':') || tag.ends_with(":latest"));
+    let is_latest = !tag.contains(':') || tag.ends_with(":latest");
+    let floats = !tag.is_empty() && !tag.contains('@') && is_latest;
     let pull = if floats { "Always" } else { "IfNotPresent" };
     for (field, value) in [
         ("imagePullPolicy", json!(pull)),
@@ -185,6 +192,7 @@ fn container(container: &mut Value) {
 }
 
 pub(super) fn job(object: &mut Value) {
+    label_as_template(object);
     let spec = inner(object, "spec");
     for (field, value) in [
         ("backoffLimit", json!(6)),
@@ -208,12 +216,23 @@ pub(super) fn job(object: &mut Value) {
     pod_spec(inner(inner(spec, "template"), "spec"));
 }
 
+/// A Job without labels has those of its Pods.
+fn label_as_template(object: &mut Value) {
+    let labels = object.pointer("/spec/template/metadata/labels").cloned();
+    let own = object["metadata"]["labels"].as_object();
+    if let Some(labels) = labels
+        && own.is_none_or(Map::is_empty)
+    {
+        object::meta_mut(object).insert("labels".into(), labels);
+    }
+}
+
 /// The Pods of a Job are found by its UID.
-pub(super) fn prepare_job(object: &mut Value) {
+pub(super) fn prepare_job(object: &mut Value, is_new: bool) {
     let uid = object::meta(object, "uid").to_owned();
     let name = object::name(object).to_owned();
     let spec = inner(object, "spec");
-    if spec["manualSelector"] != true {
+    if is_new && spec["manualSelector"] != true {
         let labels = inner(inner(inner(spec, "template"), "metadata"), "labels");
         for (label, value) in [
             ("batch.kubernetes.io/controller-uid", &uid),
@@ -223,10 +242,11 @@ pub(super) fn prepare_job(object: &mut Value) {
         ] {
             default(labels, label, value.as_str());
         }
-        let selector = json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}});
-        default(spec, "selector", selector);
+        let own = inner(inner(spec, "selector"), "matchLabels");
+        default(own, "batch.kubernetes.io/controller-uid", uid);
     }
     default(object, "status", json!({}));
+    label_as_template(object);
 }
 
 pub(super) fn deployment(object: &mut Value) {

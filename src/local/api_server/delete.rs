@@ -140,6 +140,7 @@ pub(super) fn delete(call: &Call) -> Result<Reply, ApiError> {
         return Err(ApiError::forbidden(&call.resource, &call.name, why));
     }
     let options = Options::parse(call)?;
+    warn_of_orphans(call, &options);
     let deleted = remove(
         &call.server,
         &call.resource,
@@ -171,8 +172,17 @@ pub(super) fn delete(call: &Call) -> Result<Reply, ApiError> {
     }
 }
 
+/// Says what is left behind where the request leaves that open.
+fn warn_of_orphans(call: &Call, options: &Options) {
+    let orphans = matches!(&call.resource.rules, Rules::Builtin(it) if it.orphans);
+    if orphans && options.propagation.is_none() {
+        call.warn("child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning".into());
+    }
+}
+
 pub(super) fn delete_collection(call: &Call) -> Result<Reply, ApiError> {
     let options = Options::parse(call)?;
+    warn_of_orphans(call, &options);
     check_list(&call.query)?;
     let selector = read::selector(call)?;
     let page = read::page(call, &selector, 0)?;
@@ -242,6 +252,12 @@ pub(super) fn remove(
     Err(ApiError::modified(resource, key.name()))
 }
 
+/// The last state of an object, with the revision at which it went.
+fn gone_at(mut last: Value, entry: &Entry) -> Value {
+    object::meta_mut(&mut last).insert("resourceVersion".into(), entry.revision.to_string().into());
+    last
+}
+
 /// A removal that was handed to the store, or that needs no write.
 enum Begun {
     Ended(Deleted),
@@ -257,8 +273,7 @@ impl Begun {
         };
         match write.wait() {
             Ok(entry) => Ok(Some(match result {
-                // As it was: only watches see the revision at which it went.
-                Deleted::Gone(last) => Deleted::Gone(last),
+                Deleted::Gone(last) => Deleted::Gone(gone_at(last, &entry)),
                 Deleted::Waiting(_) => Deleted::Waiting(entry.object()),
             })),
             Err(WriteError::Changed) => Ok(None),
@@ -281,6 +296,9 @@ fn begin(
     let (action, result) = match mark(resource, &old, options, now) {
         None => (Action::Delete, Deleted::Gone(old)),
         Some(object) if object == old => return Ok(Begun::Ended(Deleted::Waiting(object))),
+        Some(object) if write::is_finished(&object) => {
+            (Action::Retire(object.clone()), Deleted::Gone(object))
+        }
         Some(object) => (Action::Put(object.clone()), Deleted::Waiting(object)),
     };
     if options.dry_run {
@@ -348,7 +366,9 @@ fn mark(resource: &Resource, old: &Value, options: &Options, now: Timestamp) -> 
     let is_namespace = resource.storage == "namespaces";
     let is_held = !object::finalizers(&object).is_empty()
         || (is_namespace && object["spec"]["finalizers"] != json!([]));
-    if !is_held && grace == 0 {
+    // A Pod is marked before it goes, though nothing holds it.
+    let is_marked = resource.storage != "pods" || object::is_deleting(old);
+    if !is_held && grace == 0 && is_marked {
         return None;
     }
     let meta = object::meta_mut(&mut object);

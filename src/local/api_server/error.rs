@@ -233,6 +233,8 @@ pub(crate) enum Problem {
     /// The value that is not supported.
     Unsupported(Value),
     Duplicate(Value),
+    /// The name of what is not there.
+    NotFound(Value),
     Forbidden,
     TooLong,
     /// How many there are.
@@ -263,6 +265,7 @@ impl FieldError {
             Problem::Invalid(_)
             | Problem::InvalidWhole
             | Problem::Duplicate(_)
+            | Problem::NotFound(_)
             | Problem::Forbidden => false,
         }
     }
@@ -281,6 +284,7 @@ impl FieldError {
             Problem::InvalidWhole => "Invalid value".into(),
             Problem::Unsupported(value) => format!("Unsupported value: {}", shown(value)),
             Problem::Duplicate(value) => format!("Duplicate value: {}", shown(value)),
+            Problem::NotFound(value) => format!("Not found: {}", shown(value)),
             Problem::Forbidden => "Forbidden".into(),
             Problem::TooLong => "Too long".into(),
             Problem::TooMany(count) => format!("Too many: {count}"),
@@ -298,6 +302,7 @@ impl FieldError {
             Problem::TypeInvalid(_) => "FieldValueTypeInvalid",
             Problem::Unsupported(_) => "FieldValueNotSupported",
             Problem::Duplicate(_) => "FieldValueDuplicate",
+            Problem::NotFound(_) => "FieldValueNotFound",
             Problem::Forbidden => "FieldValueForbidden",
             Problem::TooLong => "FieldValueTooLong",
             Problem::TooMany(_) => "FieldValueTooMany",

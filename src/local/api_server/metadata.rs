@@ -72,14 +72,7 @@ fn names(resource: &Resource, object: &Value, errors: &mut Vec<FieldError>) {
 
 fn labels_and_owners(object: &Value, errors: &mut Vec<FieldError>) {
     let meta = &object["metadata"];
-    for (key, value) in meta["labels"].as_object().into_iter().flatten() {
-        if let Some(why) = qualified_name_problem(key) {
-            errors.push(wrong("labels", &json!(key), why));
-        }
-        if let Some(why) = label_problem(value.as_str().unwrap_or_default()) {
-            errors.push(wrong("labels", value, why));
-        }
-    }
+    labels("metadata.labels", meta, errors);
     let mut size = 0;
     for (key, value) in meta["annotations"].as_object().into_iter().flatten() {
         size += key.len() + value.as_str().map_or(0, str::len);
@@ -105,6 +98,21 @@ fn labels_and_owners(object: &Value, errors: &mut Vec<FieldError>) {
             };
             let why = format!("{version}must not be empty");
             errors.push(wrong(&format!("ownerReferences.{field}"), &json!(""), why));
+        }
+    }
+}
+
+/// Checks the labels of `meta`, which stand at `at`.
+pub(super) fn labels(at: &str, meta: &Value, errors: &mut Vec<FieldError>) {
+    for (key, value) in meta["labels"].as_object().into_iter().flatten() {
+        let mut wrong = |value: &Value, why: String| {
+            errors.push(FieldError::new(at, Problem::Invalid(value.clone()), why));
+        };
+        if let Some(why) = qualified_name_problem(key) {
+            wrong(&json!(key), why);
+        }
+        if let Some(why) = label_problem(value.as_str().unwrap_or_default()) {
+            wrong(value, why);
         }
     }
 }
@@ -221,7 +229,7 @@ fn is_word(text: &str) -> bool {
 }
 
 /// What is wrong with `prefix/name`, or `name`.
-fn qualified_name_problem(key: &str) -> Option<String> {
+pub(super) fn qualified_name_problem(key: &str) -> Option<String> {
     const WORD: &str = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
     let parts: Vec<_> = key.split('/').collect();
     let name = match parts.as_slice() {

@@ -1,7 +1,5 @@
 //! Patches: JSON, merge, and server-side apply.
 
-use std::collections::BTreeMap;
-
 use http::HeaderMap;
 use http::StatusCode;
 use http::header;
@@ -75,6 +73,8 @@ fn apply(call: &Call) -> Result<Reply, ApiError> {
             }
         };
         let object = applied(call, Some(&stored.object()), &sent)?;
+        write::check_sent(call, &object)?;
+        write::check_name(call, &object)?;
         if let Some(reply) = write::replace(call, &stored, object, Source::Apply)? {
             return Ok(reply);
         }
@@ -87,6 +87,7 @@ fn apply_new(call: &Call, sent: &Value) -> Result<Reply, ApiError> {
     if call.part != Part::Whole {
         return Err(ApiError::not_found(&call.resource, &call.name));
     }
+    let mut object = applied(call, None, sent)?;
     let uid = object::meta(sent, "uid");
     if !uid.is_empty() {
         let why = format!(
@@ -94,7 +95,8 @@ fn apply_new(call: &Call, sent: &Value) -> Result<Reply, ApiError> {
         );
         return Err(ApiError::conflict(&call.resource, &call.name, &why));
     }
-    let mut object = applied(call, None, sent)?;
+    write::check_sent(call, &object)?;
+    write::check_name(call, &object)?;
     // A version only says which object is not meant: there is none.
     object::meta_mut(&mut object).remove("resourceVersion");
     write::make(call, object, Source::Apply)
@@ -116,9 +118,17 @@ fn applied(call: &Call, old: Option<&Value>, sent: &Value) -> Result<Value, ApiE
     if old.is_some() && sent["metadata"]["name"] != "" && object::name(&object).is_empty() {
         object::meta_mut(&mut object).insert("name".into(), call.name.as_str().into());
     }
-    write::check_sent(call, &object)?;
-    write::check_name(call, &object)?;
-    Ok(object)
+    validate::shape(call, object, Source::Apply)
+}
+
+/// What an apply has made has a value that its type cannot hold.
+pub(super) fn unconvertible(call: &Call, why: &str) -> ApiError {
+    let kind = typed_kind(&call.resource.api_version(), &call.resource.kind);
+    let namespace = call.namespace.as_deref().unwrap_or_default();
+    ApiError::unexplained(format!(
+        "failed to convert new object ({namespace}/{}; {kind}) to proper version: unable to convert unstructured object to {kind}: error decoding from json: {why}",
+        call.name
+    ))
 }
 
 /// `batch/v1, Kind=Job`, as Go prints it.
@@ -138,15 +148,12 @@ fn in_conflict(conflicts: &[(String, String)]) -> ApiError {
     let text = match conflicts {
         [(manager, path)] => format!("1 conflict: conflict with {manager}: {path}"),
         several => {
-            let mut by_manager: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-            for (manager, path) in several {
-                let paths = by_manager.entry(manager).or_default();
-                paths.push(format!("- {path}"));
-            }
-            let parts: Vec<_> = by_manager
-                .iter()
-                .map(|(manager, paths)| format!("conflicts with {manager}:\n{}", paths.join("\n")))
-                .collect();
+            let parts = several.chunk_by(|one, next| one.0 == next.0).map(|of_one| {
+                let paths = of_one.iter().map(|(_, path)| format!("\n- {path}"));
+                let paths: String = paths.collect();
+                format!("conflicts with {}:{paths}", of_one[0].0)
+            });
+            let parts: Vec<_> = parts.collect();
             format!("{} conflicts: {}", several.len(), parts.join("\n"))
         }
     };

@@ -66,7 +66,12 @@ pub(super) fn list(call: &Call) -> Result<Reply, ApiError> {
     check_list(&call.query)?;
     let selector = selector(call)?;
     let limit = call.query.number("limit")?.unwrap_or(0);
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    // Whoever takes any revision gets the whole list.
+    let limit = if call.query.get("resourceVersion") == Some("0") {
+        0
+    } else {
+        usize::try_from(limit).unwrap_or(usize::MAX)
+    };
     let page = page(call, &selector, limit)?;
     let view = View::of(call);
     Ok(reply::json(StatusCode::OK, view.list(call, &page)))
@@ -98,39 +103,53 @@ pub(super) fn page(call: &Call, selector: &Selector, limit: usize) -> Result<Pag
     let scope = call.scope();
     let current = memory.revision();
     let revision = at.unwrap_or(current);
-    let mut found: Vec<(Key, Arc<Entry>)> = if revision == current {
-        memory
-            .range(&scope, start)
-            .filter(|(key, entry)| selector.matches(key, entry))
-            .map(|(key, entry)| (key.clone(), Arc::clone(entry)))
-            .collect()
+    let page = if revision == current {
+        let all = memory.range(&scope, start);
+        let all = all.map(|(key, entry)| (key.clone(), Arc::clone(entry)));
+        first(all, selector, limit, revision)
     } else {
         let all = memory
             .range_at(&scope, start, revision)
             .map_err(|error| out_of_reach(error, revision))?;
-        all.into_iter()
-            .filter(|(key, entry)| selector.matches(key, entry))
-            .collect()
+        first(all.into_iter(), selector, limit, revision)
     };
-    drop(memory);
+    Ok(page)
+}
+
+/// The first `limit` objects that match. Whether more follow is told of all objects, as in Kubernetes: none of
+/// them need match.
+fn first(
+    mut all: impl Iterator<Item = (Key, Arc<Entry>)>,
+    selector: &Selector,
+    limit: usize,
+    revision: u64,
+) -> Page {
     let mut page = Page {
         revision,
         entries: Vec::new(),
         next: None,
         remaining: None,
     };
-    if limit > 0 && found.len() > limit {
-        if *selector == Selector::default() {
-            page.remaining = Some(found.len() - limit);
+    while let Some((key, entry)) = all.next() {
+        if selector.matches(&key, &entry) {
+            page.entries.push(entry);
         }
-        found.truncate(limit);
-        page.next = found.last().map(|(last, _)| {
-            let last = last.clone();
-            Continue { revision, last }.token()
-        });
+        if limit > 0 && page.entries.len() >= limit {
+            let rest = if selector.is_of_one() { 0 } else { all.count() };
+            if rest > 0 {
+                page.remaining = (*selector == Selector::default()).then_some(rest);
+                page.next = Some(
+                    Continue {
+                        revision,
+                        last: key,
+                    }
+                    .token(),
+                );
+            }
+            break;
+        }
     }
-    page.entries = found.into_iter().map(|(_, entry)| entry).collect();
-    Ok(page)
+    page
 }
 
 /// The one revision that a list asks for. None: any, so the latest.

@@ -58,6 +58,12 @@ impl Selector {
         self
     }
 
+    /// Whether it names the one object that it is about.
+    pub(crate) fn is_of_one(&self) -> bool {
+        let names = |term: &FieldTerm| term.path == "metadata.name" && term.equal;
+        self.fields.iter().any(names)
+    }
+
     pub(crate) fn matches(&self, key: &Key, entry: &Entry) -> bool {
         self.labels.iter().all(|term| term.matches(&entry.labels)) && self.fields_match(key, entry)
     }

@@ -10,6 +10,7 @@ use super::crd;
 use super::error::ApiError;
 use super::metadata;
 use super::object;
+use super::patch;
 use super::resource::Rules;
 use super::schema::typed;
 use super::write::Source;
@@ -18,12 +19,14 @@ use super::write::Source;
 pub(super) fn shape(call: &Call, mut sent: Value, source: Source) -> Result<Value, ApiError> {
     let resource = &call.resource;
     let whole = (source == Source::Patch).then(|| sent.clone());
-    let failed = |why: String| match &whole {
-        Some(whole) => ApiError::bad_patch(whole, &why),
-        None => call.unreadable(&why),
+    let failed = |why: String| match (&whole, source) {
+        (Some(whole), _) => ApiError::bad_patch(whole, &why),
+        (None, Source::Apply) => patch::unconvertible(call, &why),
+        (None, _) => call.unreadable(&why),
     };
-    // Said in words that types leave out: nobody owns anything any more.
-    let is_reset = sent["metadata"]["managedFields"] == Value::Array(Vec::new());
+    // Said in words that types leave out: nobody owns anything any more. Of custom resources they leave it out.
+    let is_reset =
+        !resource.is_custom() && sent["metadata"]["managedFields"] == Value::Array(Vec::new());
     let mut unknown = Vec::new();
     let mut object = match &resource.rules {
         Rules::Builtin(_) => {

@@ -87,14 +87,16 @@ pub(super) fn make(call: &Call, mut sent: Value, source: Source) -> Result<Reply
     check_namespace(call)?;
     let name = object::name(&object).to_owned();
     let key = call.key(&name);
-    if call.server.store.get(&key).is_some() {
+    if let Some(known) = call.server.store.get(&key) {
         let generated = !object::meta(&object, "generateName").is_empty();
-        let error = ApiError::already_exists(resource, &name);
-        return Err(if generated {
-            error.ungenerated()
-        } else {
-            error
-        });
+        let mut error = ApiError::already_exists(resource, &name);
+        if generated {
+            error = error.ungenerated();
+        }
+        if object::is_deleting(&known.object()) {
+            error.message = format!("object is being deleted: {}", error.message);
+        }
+        return Err(error);
     }
     if call.options.dry_run {
         return Ok(answer_dry(call, StatusCode::CREATED, object));
@@ -164,15 +166,23 @@ pub(super) fn replace(
     }
     let key = call.key(&call.name);
     let expected = Expected::Revision(stored.revision);
-    let action = if is_finished(&object) {
-        Action::Delete
-    } else {
-        Action::Put(object)
+    // What nothing holds any more goes instead of being written.
+    let last = is_finished(&object).then(|| {
+        let mut last = object.clone();
+        object::copy_meta(&mut last, &old, "resourceVersion");
+        last
+    });
+    let action = match last {
+        Some(_) => Action::Delete,
+        None => Action::Put(object),
     };
     match call.server.store.write(&key, expected, action) {
         Ok(entry) => {
             after(call);
-            Ok(Some(answer(call, StatusCode::OK, &entry)))
+            Ok(Some(match last {
+                Some(last) => answer_dry(call, StatusCode::OK, last),
+                None => answer(call, StatusCode::OK, &entry),
+            }))
         }
         Err(WriteError::Changed) => Ok(None),
         Err(error) => Err(failed(&error)),
@@ -213,11 +223,8 @@ fn complete(
     source: Source,
 ) -> Result<Value, ApiError> {
     let resource = &*call.resource;
-    let mut object = match source {
-        // It was brought into its form before anything else was asked.
-        Source::Body | Source::Patch => sent,
-        Source::Apply => validate::shape(call, sent, source)?,
-    };
+    // It was brought into its form before anything else was asked.
+    let mut object = sent;
     if source != Source::Apply {
         call.with_writer(|writer| writer.update(old, &mut object));
     }
@@ -234,7 +241,7 @@ fn complete(
         Some(old) => keep(call, old, &mut object),
     }
     match &resource.rules {
-        Rules::Builtin(builtin) => (builtin.prepare)(&mut object),
+        Rules::Builtin(builtin) => (builtin.prepare)(&mut object, old.is_none()),
         // A status that was not taken from the request may have a default.
         Rules::Custom(custom) => custom.schema.default(&mut object, source != Source::Apply),
     }
@@ -273,9 +280,6 @@ fn keep(call: &Call, old: &Value, object: &mut Value) {
         "name",
     ] {
         object::copy_meta(object, old, field);
-    }
-    if object["metadata"].get("generateName").is_none() {
-        object::copy_meta(object, old, "generateName");
     }
     match call.part {
         Part::Status => {

@@ -33,6 +33,8 @@ pub(crate) enum Expected {
 pub(crate) enum Action {
     Put(Value),
     Delete,
+    /// A last state that watches see, and the deletion after it.
+    Retire(Value),
 }
 
 /// Why a write did not happen.
@@ -165,6 +167,10 @@ impl<'a> Draft<'a> {
 
     /// None if the object is not as expected.
     fn add(&mut self, key: &Key, expected: &Expected, action: Action) -> Option<Arc<Entry>> {
+        if let Action::Retire(last) = action {
+            let last = self.add(key, expected, Action::Put(last))?;
+            return self.add(key, &Expected::Revision(last.revision), Action::Delete);
+        }
         let before = self.current(key);
         let fits = match (expected, &before) {
             (Expected::Absent { within: None }, None) => true,
@@ -200,7 +206,7 @@ impl<'a> Draft<'a> {
                 };
                 (now, change, None)
             }
-            (Action::Delete, None) => return None,
+            (Action::Delete | Action::Retire(_), _) => return None,
         };
         self.revision = revision;
         self.pending.insert(key.clone(), kept.clone());

@@ -8,6 +8,7 @@
 )]
 
 mod apply;
+mod compared;
 mod definitions;
 mod limits;
 mod objects;

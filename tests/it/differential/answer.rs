@@ -17,8 +17,8 @@ static TIME: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"20[2-9]\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z").unwrap());
 static GENERATED: LazyLock<Regex> =
     LazyLock::new(|| Regex::new("(zz-gen|other)-[a-z0-9]{5}").unwrap());
-/// Not the end of a name: namespaces are numbered.
-static NUMBER: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(^|[^-\w])(\d{2,})\b").unwrap());
+/// Not the end of a name: namespaces are numbered. Nor an example in a message.
+static NUMBER: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(^|[^-\w'])(\d{2,})\b").unwrap());
 
 /// What was asked, and what came back.
 pub(super) struct Exchange {
@@ -102,6 +102,9 @@ impl Normal {
         };
         let text = TIME.replace_all(&text, "T");
         let text = GENERATED.replace_all(&text, "zz-gen-*");
+        if !text.contains("ersion") {
+            return text.into_owned();
+        }
         let text = NUMBER.replace_all(&text, |found: &Captures<'_>| {
             match self.versions.get(&found[2]) {
                 Some(number) => format!("{}version {number}", &found[1]),
@@ -119,12 +122,11 @@ fn unordered(fields: &mut serde_json::Map<String, Value>) {
         // Some checks run more than once there.
         causes.dedup();
     }
+    // The message puts the causes together.
     if let Some(Value::String(message)) = fields.get_mut("message")
-        && let Some((head, list)) = message.split_once(" is invalid: [")
+        && let Some((head, _)) = message.split_once(" is invalid: [")
     {
-        let mut parts: Vec<_> = list.trim_end_matches(']').split(", ").collect();
-        parts.sort_unstable();
-        *message = format!("{head} is invalid: {}", parts.join(", "));
+        *message = format!("{head} is invalid: [*]");
     }
 }
 

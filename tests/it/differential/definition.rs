@@ -1,5 +1,6 @@
 //! A kind of the test's own: a schema with everything that merges, defaults, prunes and refuses.
 
+use http::Request;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
 use kube::Client;
@@ -11,6 +12,7 @@ use kube::core::GroupVersionKind;
 use serde_json::Value;
 use serde_json::json;
 
+use super::material::SUBJECTS;
 use crate::server::eventually;
 
 /// Defines the kind on every server and awaits that it is served. Its group.
@@ -30,6 +32,28 @@ pub(super) async fn serve(clients: &[&Client]) -> String {
         eventually("gadgets to be served", served).await;
     }
     group
+}
+
+/// Awaits that the server remembers what happens to every kind: of a kind that was asked for never before it
+/// knows no history.
+pub(super) async fn warm(client: &Client, group: &str) {
+    for subject in SUBJECTS {
+        let version = subject.api_version(group);
+        let root = if version == "v1" { "api" } else { "apis" };
+        let path = format!("/{root}/{version}/namespaces/default/{}", subject.plural());
+        let remembers = async || {
+            let list: Value = client.request(get(&path)).await.ok()?;
+            let from = list["metadata"]["resourceVersion"].as_str()?;
+            let watch = format!("{path}?watch=1&timeoutSeconds=1&resourceVersion={from}");
+            let seen = client.request_text(get(&watch)).await.ok()?;
+            (!seen.contains("ERROR")).then_some(())
+        };
+        eventually("a kind's history", remembers).await;
+    }
+}
+
+fn get(path: &str) -> Request<Vec<u8>> {
+    Request::get(path).body(Vec::new()).unwrap()
 }
 
 fn definition(group: &str) -> Value {

@@ -24,12 +24,28 @@ const ROWS: &[Row] = &[
         what: "the words of some errors",
         item_fields: &[],
         words: &[
-            // Go's name of a type.
-            (r"(json: cannot unmarshal \w+)( \S+)? into Go .*", "$1"),
+            // Values of a wrong type, as one or the other reader says it.
+            (r"error decoding from json: ", ""),
+            (
+                r"cannot (convert|restore) .*|unrecognized type: .*|json: cannot unmarshal .*",
+                "wrong type",
+            ),
             // What a patch has made, as Go prints it.
             (
-                r#"(?s)(patch: )?Invalid value: "(\{|map\[).*[}\]]": (strict decoding error|json|illegal)"#,
-                "$1patched: $3",
+                r#"(?s)(patch: )?Invalid value: "(\{|map\[).*[}\]]": (strict decoding error|wrong type|json|illegal)"#,
+                "${1}patched: ${3}",
+            ),
+            // Values of a wrong type, as one or the other reader says it.
+            (r"error decoding from json: ", ""),
+            (
+                r"cannot (convert|restore) .*|json: cannot unmarshal .*",
+                "wrong type",
+            ),
+            (r"(failed to convert new object) \(\S*;", "$1 (;"),
+            // Fields that no schema knows are found in no order, and end the search.
+            (
+                r"(?s)(failed to create typed patch object \([^)]*\)): .*field not declared in schema.*",
+                "$1: field not declared in schema",
             ),
             // Where a selector cannot be read.
             (
@@ -47,6 +63,11 @@ const ROWS: &[Row] = &[
                 "",
             ),
             (r"(?m)(expected [a-z (]+\)?, got) .*$", "$1"),
+            // The value of a field that may not change.
+            (
+                r"Invalid value: \{.*\}: field is immutable",
+                "Invalid value: *: field is immutable",
+            ),
             // How a Pod's specification would change.
             (
                 r"(?s)(pod updates may not change fields other than).*",

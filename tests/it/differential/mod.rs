@@ -25,7 +25,6 @@ use proptest::test_runner::TestRng;
 use proptest::test_runner::TestRunner;
 
 use self::answer::Difference;
-use self::material::Width;
 use self::sequence::Sequence;
 use self::side::Side;
 use crate::counts;
@@ -34,7 +33,7 @@ use crate::server::Context;
 use crate::server::Kind;
 
 /// How many sequences CI tries.
-const CASES: u32 = 300;
+const CASES: u32 = 600;
 /// Where its draws start from: the same ones in every run.
 const SEED: u64 = 6;
 /// How many sequences are under way at once: each waits more than it computes.
@@ -57,6 +56,7 @@ fn both_servers_answer_alike() {
         let real = server::start(Kind::Real).await.unwrap();
         axon::cluster::install(&real.client).await.unwrap();
         let group = definition::serve(&[&embedded.client, &real.client]).await;
+        definition::warm(&real.client, &group).await;
         let pair = Pair {
             embedded,
             real,
@@ -85,15 +85,6 @@ fn setting<T: std::str::FromStr>(name: &str, default: T) -> T {
         it.parse()
             .unwrap_or_else(|_| panic!("{name} is no number: {it}"))
     })
-}
-
-/// `make fuzz-api` asks for more than is known to agree.
-fn width() -> Width {
-    if setting("AXON_FUZZ_WIDE", 0_u8) == 0 {
-        material::NARROW
-    } else {
-        material::WIDE
-    }
 }
 
 struct Pair {
@@ -134,7 +125,7 @@ impl Pair {
         entropy[8..12].copy_from_slice(&case.to_le_bytes());
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &entropy);
         let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-        let mut tree = sequence::sequence(width()).new_tree(&mut runner).unwrap();
+        let mut tree = sequence::sequence().new_tree(&mut runner).unwrap();
         let mut found = self.attempt(&tree.current()).await?;
         let mut goes_on = tree.simplify();
         for _ in 0..SHRINKS {

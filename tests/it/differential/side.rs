@@ -469,7 +469,10 @@ impl Side {
                 encoded(labels)
             );
             let events = tokio::time::timeout(PATIENCE, self.watch(&path)).await;
-            let events = events.unwrap_or_else(|_| vec![json!("no end")]);
+            let mut events = events.unwrap_or_else(|_| vec![json!("no end")]);
+            if sequence.frees(subject) {
+                events.sort_by_key(|it| it["object"]["metadata"]["name"].to_string());
+            }
             exchanges.push(Exchange {
                 asked: format!("GET {path}"),
                 answer: self.normal.of(json!({"events": events})),

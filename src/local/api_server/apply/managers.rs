@@ -58,6 +58,21 @@ impl Entry {
         shown
     }
 
+    /// Where it stands among others: what Kubernetes calls a manager begins with its name, and ends with the
+    /// subresource if there is one.
+    pub(super) fn place(&self) -> impl Ord + use<> {
+        let manager = &self.manager;
+        let written = (manager.operation == Operation::Update)
+            .then(|| (self.api_version.clone(), self.time.clone()));
+        let is_of_whole = manager.subresource.is_empty();
+        (
+            manager.name.clone(),
+            manager.operation,
+            written,
+            is_of_whole,
+        )
+    }
+
     fn decode(entry: &Value) -> Option<Self> {
         let text = |field: &str| entry[field].as_str().unwrap_or_default().to_owned();
         let operation = match entry["operation"].as_str()? {

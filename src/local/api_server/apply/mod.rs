@@ -206,7 +206,11 @@ impl Writer<'_> {
         let changed = found.modified.union(&found.added).without_trees(&ignored);
         let removed = found.removed.without_trees(&ignored);
         let mut conflicts = Vec::new();
-        for entry in managers.0.iter_mut().filter(|it| it.manager != *manager) {
+        // In the order of the names that Kubernetes gives its managers.
+        let mut others: Vec<_> = managers.0.iter_mut().collect();
+        others.retain(|it| it.manager != *manager);
+        others.sort_by_key(|it| it.place());
+        for entry in others {
             let taken = entry.set.intersection(&changed);
             let paths = taken.paths().into_iter();
             conflicts.extend(paths.map(|path| (entry.shown(), path)));

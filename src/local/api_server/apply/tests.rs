@@ -17,6 +17,8 @@ fn schema() -> Value {
             "items": {"properties": {"id": {"type": "string"}, "n": {"type": "integer"}}},
         },
         "map": {"additionalProperties": {"type": "string"}},
+        "point": {"type": "object", "x-kubernetes-map-type": "atomic", "properties": {"x": {"type": "integer"}}},
+        "free": {"x-kubernetes-preserve-unknown-fields": true},
     }}, "status": {"properties": {"ready": {"type": "boolean"}}}}})
 }
 
@@ -172,6 +174,42 @@ fn an_update_takes_what_it_changes() {
 }
 
 #[test]
+fn a_map_in_place_of_a_list_is_owned_with_its_fields() {
+    let story = story()
+        .apply("a", json!({"free": [1]}))
+        .update("u", json!({"free": {"b": 1}}));
+    let expected = json!({"u Update": {"f:spec": {"f:free": {".": {}, "f:b": {}}}}});
+    assert_eq!(story.owners(), expected);
+}
+
+#[test]
+fn a_map_that_another_owns_stays_when_its_last_field_goes() {
+    let story = story()
+        .update("u", json!({"map": {"k": "v"}}))
+        .apply("a", json!({"map": {"m": "1"}}))
+        .update("u", json!({"map": {"m": "1"}}))
+        .apply("a", json!({}));
+    assert_eq!(story.owners()["u Update"]["f:spec"]["f:map"], json!({}));
+}
+
+#[test]
+fn conflicts_are_told_in_the_order_of_the_managers() {
+    let story = story().update("u", json!({"size": 1, "color": "red"}));
+    let mut object = story.object.clone().unwrap();
+    object["spec"]["color"] = "blue".into();
+    let mut by_status = story.writer("u");
+    by_status.subresource = "status";
+    by_status.update(story.object.as_ref(), &mut object);
+    let wanted = Story::whole(json!({"size": 2, "color": "green"}));
+    let refused = story.writer("a").apply(Some(&object), &wanted, false);
+    let Err(Refusal::Conflicts(conflicts)) = refused else {
+        unreachable!("{refused:?}");
+    };
+    let paths: Vec<_> = conflicts.iter().map(|(_, path)| &**path).collect();
+    assert_eq!(paths, [".spec.color", ".spec.size"]);
+}
+
+#[test]
 fn lists_merge_by_their_type() {
     let story = story()
         .apply(
@@ -211,6 +249,11 @@ fn nonsense_is_refused() {
     check(
         json!({"tags": ["x", "x"]}),
         ".spec.tags: duplicate entries for key [=\"x\"]",
+    );
+    // What is replaced as a whole is looked into all the same.
+    check(
+        json!({"point": {"z": 1}}),
+        ".spec.point.z: field not declared in schema",
     );
     let mut with_fields = Story::whole(json!({}));
     with_fields["metadata"]["managedFields"] = json!([]);

@@ -69,9 +69,7 @@ impl Collector {
         }
         match shape(value, of) {
             Shape::Leaf => {
-                if let Value::Array(items) = value {
-                    self.look_into(items, of.item());
-                }
+                self.look_into(value, of);
                 self.set.insert(&self.path);
             }
             Shape::Map(map) => self.map(map, of),
@@ -79,14 +77,31 @@ impl Collector {
         }
     }
 
-    /// Items of a list that is replaced as a whole own nothing, but must be of their type.
-    fn look_into(&mut self, items: &[Value], of: Type<'_>) {
-        for (item, index) in items.iter().zip(0..) {
-            if let Some(wanted) = of.misfit(item) {
-                self.path.push(Element::Index(index));
-                self.wrong(&format!("expected {wanted}, got {item}"));
-                self.path.pop();
+    /// What is replaced as a whole owns nothing within it, but all of it must be of its type.
+    fn look_into(&mut self, value: &Value, of: Type<'_>) {
+        if let Some(wanted) = of.misfit(value) {
+            self.wrong(&format!("expected {wanted}, got {value}"));
+            return;
+        }
+        match value {
+            Value::Array(items) => {
+                for (item, index) in items.iter().zip(0..) {
+                    self.path.push(Element::Index(index));
+                    self.look_into(item, of.item());
+                    self.path.pop();
+                }
             }
+            Value::Object(fields) => {
+                for (name, inner) in fields {
+                    self.path.push(Element::Field(name.clone()));
+                    match of.field(name) {
+                        None => self.wrong("field not declared in schema"),
+                        Some((inner_type, _)) => self.look_into(inner, inner_type),
+                    }
+                    self.path.pop();
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }
 
@@ -235,9 +250,28 @@ fn diff(
     match (old, new) {
         (None, _) => found.added.insert(path),
         (_, None) => found.removed.insert(path),
-        (Some(old), Some(new)) if walked.is_none() && old != new => found.modified.insert(path),
+        (Some(old), Some(new)) if walked.is_none() && old != new => {
+            replaced(old, new, of, path, found);
+        }
         _ => {}
     }
+}
+
+/// One value took the other's place, and so did the fields in it.
+fn replaced(
+    old: &Value,
+    new: &Value,
+    of: Type<'_>,
+    path: &mut Vec<Element>,
+    found: &mut Comparison,
+) {
+    found.modified.insert(path);
+    let none = Map::new();
+    let [old, new] = [old, new].map(|it| match shape(it, of) {
+        Shape::Map(map) => map,
+        Shape::Leaf | Shape::List(..) => &none,
+    });
+    diff_map(old, new, of, path, found);
 }
 
 fn diff_map(
@@ -387,13 +421,12 @@ pub(super) fn remove(value: &Value, of: Type<'_>, set: &FieldSet) -> Option<Valu
                 let kept = match set.children.get(&element) {
                     Some(below) => {
                         let inner_type = of.field(name).map_or(Type::Deduced, |(inner, _)| inner);
-                        remove(inner, inner_type, below)
+                        // Whoever owns the field itself keeps it, with nothing in it.
+                        remove(inner, inner_type, below).unwrap_or_default()
                     }
-                    None => Some(inner.clone()),
+                    None => inner.clone(),
                 };
-                if let Some(kept) = kept {
-                    left.insert(name.clone(), kept);
-                }
+                left.insert(name.clone(), kept);
             }
             (!left.is_empty()).then_some(Value::Object(left))
         }

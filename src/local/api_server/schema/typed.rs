@@ -130,26 +130,31 @@ impl Reader<'_> {
         Ok(Value::Object(made))
     }
 
-    fn fields(&mut self, mut fields: Map<String, Value>, of: &Value) -> Result<Value, String> {
-        let properties = of["properties"].as_object();
+    /// What is unknown or wrong is told in the order in which it was sent.
+    fn fields(&mut self, fields: Map<String, Value>, of: &Value) -> Result<Value, String> {
+        let properties = &of["properties"];
         let mut made = Map::new();
         let length = self.path.len();
-        for name in fields.keys() {
-            if properties.is_none_or(|it| !it.contains_key(name)) {
-                let dot = if length == 0 { "" } else { "." };
-                self.unknown.push(format!("{}{dot}{name}", self.path));
-            }
-        }
-        for (name, schema) in properties.into_iter().flatten() {
-            let sent = fields.remove(name).unwrap_or_default();
+        for (name, value) in fields {
             let dot = if length == 0 { "" } else { "." };
             self.path = format!("{}{dot}{name}", self.path);
-            let value = self.value(sent, schema)?;
-            let value = value.filter(|value| !is_omitted(value, schema));
-            if let Some(value) = value.or_else(|| absent(schema, of, name)) {
-                made.insert(name.clone(), value);
+            match properties.get(&name) {
+                None => self.unknown.push(self.path.clone()),
+                Some(schema) => {
+                    let value = self.value(value, schema)?;
+                    if let Some(value) = value.filter(|value| !is_omitted(value, schema)) {
+                        made.insert(name, value);
+                    }
+                }
             }
             self.path.truncate(length);
+        }
+        for (name, schema) in properties.as_object().into_iter().flatten() {
+            if !made.contains_key(name)
+                && let Some(value) = absent(schema, of, name)
+            {
+                made.insert(name.clone(), value);
+            }
         }
         Ok(Value::Object(made))
     }
@@ -224,6 +229,8 @@ fn zero(schema: &Value) -> Value {
         Some("string") => "".into(),
         Some("integer" | "number") => 0.into(),
         Some("boolean") => false.into(),
+        // A value of any form may be null.
+        None if resolved(schema).get("properties").is_none() => Value::Null,
         _ => schema["$ref"].as_str().map_or(Value::Null, blank),
     }
 }
@@ -278,7 +285,7 @@ mod tests {
             "core.v1.ConfigMap",
             json!({"data": {"a": null}, "binaryData": {}, "immutable": false, "nope": 1, "metadata": {"labels": {}, "nope": 2}}),
             Ok(json!({"data": {"a": ""}, "immutable": false, "metadata": {}})),
-            &["nope", "metadata.nope"],
+            &["metadata.nope", "nope"],
         );
         check(
             "core.v1.ConfigMap",
