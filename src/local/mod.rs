@@ -23,8 +23,11 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use http::HeaderValue;
+use http::header::USER_AGENT;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
 
 use self::api_server::Server;
 use self::logs::LogDir;
@@ -138,12 +141,13 @@ impl Cluster {
         if options.listen {
             tasks.push(listen(&server, &kubeconfig, &stop)?);
         }
-        let client = kube::Client::new(server.clone(), "default");
         let stop_work = CancellationToken::new();
-        let mut work = vec![tokio::spawn(jobs::run(client.clone(), stop_work.clone()))];
+        let jobs = named(&server, "kube-controller-manager");
+        let mut work = vec![tokio::spawn(jobs::run(jobs, stop_work.clone()))];
         if let Some(node) = options.node {
             let node = node.options(&options.dir, &logs);
-            work.push(tokio::spawn(run_node(client, node, stop_work.clone())));
+            let kubelet = named(&server, "kubelet");
+            work.push(tokio::spawn(run_node(kubelet, node, stop_work.clone())));
         }
         Ok(Self {
             server,
@@ -216,6 +220,18 @@ impl Node {
             max_pods: MAX_PODS,
         }
     }
+}
+
+/// A client of a part of the cluster: its name is what `managedFields` tell of its writes.
+fn named(server: &Server, name: &'static str) -> kube::Client {
+    let agent = HeaderValue::from_static(name);
+    let server = server
+        .clone()
+        .map_request(move |mut request: http::Request<_>| {
+            request.headers_mut().insert(USER_AGENT, agent.clone());
+            request
+        });
+    kube::Client::new(server, "default")
 }
 
 async fn run_node(client: kube::Client, options: runner::Options, stop: CancellationToken) {

@@ -14,7 +14,6 @@ use super::resource::Resource;
 const FIXED: &[(&str, &str)] = &[
     ("secrets", "type"),
     ("jobs.batch", "spec.selector"),
-    ("jobs.batch", "spec.template"),
     ("jobs.batch", "spec.completionMode"),
     ("jobs.batch", "spec.podFailurePolicy"),
     ("jobs.batch", "spec.backoffLimitPerIndex"),
@@ -66,20 +65,19 @@ pub(super) fn check(
     };
     for (storage, path) in FIXED {
         let before = path.split('.').fold(old, |value, part| &value[part]);
-        let is_pliable = *path == "spec.template" && old["spec"]["suspend"] == true;
-        if *storage == resource.storage && !is_pliable && *before != *at(path) {
+        if *storage == resource.storage && *before != *at(path) {
             errors.push(immutable(path, at(path)));
         }
     }
     if resource.storage == "jobs.batch" {
-        job_rules::change(&old["spec"], &object["spec"], errors);
+        job_rules::change(old, object, errors);
     }
     if resource.storage == "pods" {
         pod_rules::change(&old["spec"], &object["spec"], errors);
     }
 }
 
-fn immutable(path: &str, value: &Value) -> FieldError {
+pub(super) fn immutable(path: &str, value: &Value) -> FieldError {
     FieldError::new(path, Problem::Invalid(value.clone()), "field is immutable")
 }
 

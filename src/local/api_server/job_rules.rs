@@ -2,9 +2,11 @@
 
 use serde_json::Value;
 
+use super::builtin_rules;
 use super::error::FieldError;
 use super::error::Problem;
 use super::metadata;
+use super::object;
 use super::pod_rules;
 use super::pod_rules::supported;
 
@@ -48,6 +50,7 @@ pub(super) fn check(job: &Value, errors: &mut Vec<FieldError>) {
     if spec["completionMode"] == "Indexed" && spec["completions"].is_null() {
         problems.required("spec.completions", "when completion mode is Indexed");
     }
+    problems.host_names(job);
     problems.rules(spec, policy);
     let template = &spec["template"];
     metadata::labels(
@@ -68,21 +71,62 @@ pub(super) fn check(job: &Value, errors: &mut Vec<FieldError>) {
     }
 }
 
-/// How many Pods have to succeed may change of a Job whose Pods have an index, together with how many run at once.
+/// What of a Job's Pods may change while it is suspended: where they run.
+const WHERE: [&str; 4] = ["nodeSelector", "tolerations", "affinity", "schedulingGates"];
+
+/// Checks what changed from `old` to `new`.
 pub(super) fn change(old: &Value, new: &Value, errors: &mut Vec<FieldError>) {
+    let (was, is) = (&old["spec"], &new["spec"]);
+    if let Some(why) = completions_problem(was, is) {
+        let problem = Problem::Invalid(is["completions"].clone());
+        errors.push(FieldError::new("spec.completions", problem, why));
+    }
+    if is_held(old) {
+        if resting(was) != resting(is) {
+            let spec = &is["template"]["spec"];
+            errors.push(builtin_rules::immutable("spec.template.spec", spec));
+        }
+    } else if was["template"] != is["template"] {
+        errors.push(builtin_rules::immutable("spec.template", &is["template"]));
+    }
+}
+
+/// How many Pods have to succeed may change of a Job whose Pods have an index, together with how many run at once.
+fn completions_problem(old: &Value, new: &Value) -> Option<&'static str> {
     let wanted = &new["completions"];
     if *wanted == old["completions"] {
-        return;
-    }
-    let why = if new["completionMode"] != "Indexed" {
-        "field is immutable"
+        None
+    } else if new["completionMode"] != "Indexed" {
+        Some("field is immutable")
     } else if !wanted.is_null() && *wanted != new["parallelism"] {
-        "can only be modified in tandem with spec.parallelism"
+        Some("can only be modified in tandem with spec.parallelism")
     } else {
-        return;
-    };
-    let problem = Problem::Invalid(wanted.clone());
-    errors.push(FieldError::new("spec.completions", problem, why));
+        None
+    }
+}
+
+/// Whether a Job is suspended, and none of its Pods runs.
+fn is_held(job: &Value) -> bool {
+    let status = &job["status"];
+    let mut conditions = status["conditions"].as_array().into_iter().flatten();
+    let is_told = conditions.any(|it| it["type"] == "Suspended" && it["status"] == "True");
+    job["spec"]["suspend"] == true
+        && (status["startTime"].is_null() || is_told)
+        && status["active"].as_i64().unwrap_or(0) == 0
+}
+
+/// What of a suspended Job's Pods may not change: all but where they run and what they ask for.
+fn resting(spec: &Value) -> Value {
+    let mut pod = spec["template"]["spec"].clone();
+    for field in WHERE {
+        pod[field] = Value::Null;
+    }
+    for kind in ["containers", "initContainers"] {
+        for container in pod[kind].as_array_mut().into_iter().flatten() {
+            container["resources"] = Value::Null;
+        }
+    }
+    pod
 }
 
 /// What was found.
@@ -156,6 +200,18 @@ impl Problems<'_> {
         if !finds(&generated) {
             let why = "`selector` not auto-generated";
             self.wrong("spec.selector", Problem::Invalid(selector.clone()), why);
+        }
+    }
+
+    /// A Pod with an index has it in its host's name.
+    fn host_names(&mut self, job: &Value) {
+        let name = object::name(job);
+        let wanted = job["spec"]["completions"].as_i64().unwrap_or(0);
+        let host = format!("{name}-{}", wanted - 1);
+        let is_indexed = job["spec"]["completionMode"] == "Indexed" && wanted > 0;
+        if is_indexed && metadata::dns_label(&host).is_some() {
+            let why = format!("will not able to create pod with invalid DNS label: {host}");
+            self.wrong("metadata.name", Problem::Invalid(name.into()), &why);
         }
     }
 

@@ -17,6 +17,7 @@ crate::on_both_servers!(
     unknown_fields_are_told_in_their_order,
     a_job_without_labels_has_those_of_its_pods,
     jobs_that_cannot_be_are_refused,
+    the_pods_of_a_suspended_job_may_go_elsewhere,
     pods_change_in_few_fields,
     an_apply_is_brought_into_its_form_before_its_name_is_looked_at,
 );
@@ -290,6 +291,23 @@ async fn jobs_that_cannot_be_are_refused(it: Context) {
         causes.contains("`selector` does not match template `labels`"),
         "{causes}"
     );
+}
+
+async fn the_pods_of_a_suspended_job_may_go_elsewhere(it: Context) {
+    make(&it, JOBS, job(json!({"suspend": true}))).await;
+    let path = format!("{JOBS}/a?dryRun=All");
+    let check = async |spec: Value, cause: &str| {
+        let changed = json!({"spec": {"template": {"spec": spec}}});
+        let patched = ask(&it, "PATCH", &path, MERGE, changed).await;
+        let causes = patched.causes().concat();
+        assert!(
+            causes.starts_with(cause) && causes.is_empty() == cause.is_empty(),
+            "{causes}"
+        );
+    };
+    check(json!({"nodeSelector": {"a": "b"}}), "").await;
+    let image = json!({"containers": [{"name": "c", "image": "i:2"}]});
+    check(image, "spec.template.spec: Invalid value").await;
 }
 
 async fn pods_change_in_few_fields(it: Context) {

@@ -20,6 +20,8 @@ static GENERATED: LazyLock<Regex> =
 /// Not the end of a name: namespaces are numbered. Nor an example in a message.
 static NUMBER: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(^|[^-\w'])(\d{2,})\b").unwrap());
 
+static RECORD: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"in record \((\d+)\)").unwrap());
+
 /// What was asked, and what came back.
 pub(super) struct Exchange {
     pub(super) asked: String,
@@ -105,6 +107,14 @@ impl Normal {
         if !text.contains("ersion") {
             return text.into_owned();
         }
+        // What the server itself has written last, nobody was told.
+        let text = RECORD.replace_all(&text, |found: &Captures<'_>| {
+            if self.versions.contains_key(&found[1]) {
+                found[0].to_owned()
+            } else {
+                "in record (*)".into()
+            }
+        });
         let text = NUMBER.replace_all(&text, |found: &Captures<'_>| {
             match self.versions.get(&found[2]) {
                 Some(number) => format!("{}version {number}", &found[1]),

@@ -47,6 +47,11 @@ const ROWS: &[Row] = &[
                 r"(?s)(failed to create typed patch object \([^)]*\)): .*field not declared in schema.*",
                 "$1: field not declared in schema",
             ),
+            // Of several wrong values the first that was found.
+            (
+                r"patched: (wrong type|illegal base64 .*)",
+                "patched: a wrong value",
+            ),
             // Where a selector cannot be read.
             (
                 r"(?s)(unable to parse requirement|unable to parse field selector|couldn't parse the selector string).*",
