@@ -78,7 +78,7 @@ fuzz:
 fuzz-guided:
 	scripts/fuzz $${TARGET:-load} $${TIME:-600}
 
-# Many more request sequences to both servers, and wider ones, than `make test-real` tries: CASES=5000 SEED=7.
+# Many more request sequences to both servers than `make test-real` tries: CASES=5000 SEED=7.
 fuzz-api:
 	@scripts/need cargo git go
 	cluster=$$(tests/cluster/build); \

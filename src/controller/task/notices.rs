@@ -6,7 +6,8 @@ use crate::api::task::TaskStatus;
 use crate::controller::events::Level;
 use crate::controller::events::Notice;
 
-/// One event for each condition that has changed; none on the way to its Pod, which is short.
+/// One event for each condition that has changed, and for a start that was over before it was seen; none on the
+/// way to its Pod, which is short.
 pub(super) fn of(before: &TaskStatus, after: &TaskStatus) -> Vec<Notice> {
     let changed = after.conditions.iter().filter(|new| {
         let old = status::condition(before, &new.type_);
@@ -16,21 +17,35 @@ pub(super) fn of(before: &TaskStatus, after: &TaskStatus) -> Vec<Notice> {
         !is_passing
             && old.is_none_or(|old| (&old.status, &old.reason) != (&new.status, &new.reason))
     });
-    changed
-        .map(|it| {
-            let failed = it.type_ == status::FAILED && it.status == "True";
-            let stuck = Waiting::parse(&it.reason).is_some_and(is_trouble);
-            Notice {
-                level: if failed || stuck {
-                    Level::Warning
-                } else {
-                    Level::Normal
-                },
-                reason: it.reason.clone(),
-                message: it.message.clone(),
-            }
-        })
+    let told = changed.map(|it| {
+        let failed = it.type_ == status::FAILED && it.status == "True";
+        let stuck = Waiting::parse(&it.reason).is_some_and(is_trouble);
+        Notice {
+            level: if failed || stuck {
+                Level::Warning
+            } else {
+                Level::Normal
+            },
+            reason: it.reason.clone(),
+            message: it.message.clone(),
+        }
+    });
+    unseen_start(before, after)
+        .into_iter()
+        .chain(told)
         .collect()
+}
+
+/// An attempt that started, and ended before anybody looked: its conditions speak of the next one already.
+fn unseen_start(before: &TaskStatus, after: &TaskStatus) -> Option<Notice> {
+    let is_new = after.start_time.is_some() && after.start_time != before.start_time;
+    let started = status::condition(after, status::STARTED);
+    let is_told = started.is_some_and(|it| it.status == "True");
+    (is_new && !is_told).then(|| Notice {
+        level: Level::Normal,
+        reason: status::AGENT_STARTED.into(),
+        message: status::STARTED_MESSAGE.into(),
+    })
 }
 
 /// Whether a wait is worth a warning.
@@ -89,6 +104,12 @@ mod tests {
             check(new().running(), new().finished("Failed")),
             ["Warning AgentFailed"]
         );
+        let again = || new().running().claimed("WaitingForRetry");
+        assert_eq!(
+            check(new().claimed("Cloning"), again()),
+            ["Normal AgentStarted", "Warning WaitingForRetry"]
+        );
+        assert_eq!(check(new().running(), again()), ["Warning WaitingForRetry"]);
         assert_eq!(
             check(new().running(), new().running()),
             Vec::<String>::new()

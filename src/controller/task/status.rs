@@ -31,7 +31,8 @@ pub(super) const STARTED: &str = "Started";
 pub(super) const COMPLETE: &str = "Complete";
 pub(super) const FAILED: &str = "Failed";
 /// Reason of `Started` once it is true.
-const AGENT_STARTED: &str = "AgentStarted";
+pub(super) const AGENT_STARTED: &str = "AgentStarted";
+pub(super) const STARTED_MESSAGE: &str = "the agent's container has started";
 /// Longest message of a condition (the schema's limit is 32,768) and of the status.
 const MAX_MESSAGE: usize = 4096;
 
@@ -160,12 +161,7 @@ impl Marker<'_> {
     fn started(&mut self, at: &Time) {
         self.status.start_time.get_or_insert(at.clone());
         self.status.message = None;
-        self.set(
-            STARTED,
-            "True",
-            AGENT_STARTED,
-            "the agent's container has started",
-        );
+        self.set(STARTED, "True", AGENT_STARTED, STARTED_MESSAGE);
     }
 
     fn made(&mut self, attempt: i32, job: &JobId) {
