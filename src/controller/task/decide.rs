@@ -227,7 +227,7 @@ fn begun(
         .filter(|it| ownership::of(it, task) == Ownership::Ours && ownership::is_as_made(it, task));
     let pod = pod.filter(|it| ownership::belongs(it, task, job));
     match (job, pod) {
-        (_, Some(pod)) => of_pod(task, job, pod, now),
+        (_, Some(pod)) => of_pod(task, job, pod, refusal, now),
         (Some(job), None) if ownership::is_held_back(job) => {
             if task.spec.cancelled {
                 drop_job(job)
@@ -249,7 +249,13 @@ fn begun(
     }
 }
 
-fn of_pod(task: &Task, job: Option<&Job>, pod: &Pod, now: Timestamp) -> Step {
+fn of_pod(
+    task: &Task,
+    job: Option<&Job>,
+    pod: &Pod,
+    refusal: Option<&str>,
+    now: Timestamp,
+) -> Step {
     let agent = task.spec.agent.as_str();
     let known = Circumstances {
         ended: task.status.as_ref().is_some_and(status::is_outlived),
@@ -260,7 +266,37 @@ fn of_pod(task: &Task, job: Option<&Job>, pod: &Pod, now: Timestamp) -> Step {
             Some(stop) => Step::Stop(stop),
             None => Step::Return(until(until_then, now)),
         },
-        Told::News(news) => told(task, job, pod, *news, now),
+        Told::News(news) => {
+            let (news, again) = starting(task, pod, *news, refusal, now);
+            told(task, job, pod, news, again, now)
+        }
+    }
+}
+
+/// Says why a Pod does not start, if its kubelet did, and when to look for that: no watch tells.
+fn starting(
+    task: &Task,
+    pod: &Pod,
+    mut news: News,
+    refusal: Option<&str>,
+    now: Timestamp,
+) -> (News, Option<Duration>) {
+    let What::Waiting(reason @ Waiting::PodPending, message) = &mut news.what else {
+        return (news, None);
+    };
+    if let Some(words) = refusal {
+        (*reason, *message) = outcome::unmounted(&pod.name_any(), &masked(words, task));
+    }
+    let again = outcome::lingers_at(pod).map(|at| look(at, task, now));
+    (news, again)
+}
+
+/// When to ask what may be asked from `at` on: then, and later ever less often.
+fn look(at: Timestamp, task: &Task, now: Timestamp) -> Duration {
+    if at > now {
+        until(at, now)
+    } else {
+        recheck(task, now)
     }
 }
 
@@ -278,13 +314,7 @@ fn without_pod(task: &Task, job: &Job, refusal: Option<&str>, now: Timestamp) ->
         return Step::Stop(stop);
     }
     // No watch tells that a Pod was refused.
-    let again = outcome::lacks_pod_at(job).map(|at| {
-        if at > now {
-            until(at, now)
-        } else {
-            recheck(task, now)
-        }
-    });
+    let again = outcome::lacks_pod_at(job).map(|at| look(at, task, now));
     Step::Report { news, again }
 }
 
@@ -295,7 +325,14 @@ fn masked(words: &str, task: &Task) -> String {
 }
 
 /// What follows from what the Pod tells.
-fn told(task: &Task, job: Option<&Job>, pod: &Pod, news: News, now: Timestamp) -> Step {
+fn told(
+    task: &Task,
+    job: Option<&Job>,
+    pod: &Pod,
+    news: News,
+    again: Option<Duration>,
+    now: Timestamp,
+) -> Step {
     let News { what, .. } = &news;
     match what {
         What::Ended(ending) => {
@@ -308,7 +345,7 @@ fn told(task: &Task, job: Option<&Job>, pod: &Pod, news: News, now: Timestamp) -
         | What::Outlived { .. }
         | What::Again(_) => match stop::with_pod(task, job, pod) {
             Some(stop) => Step::Stop(stop),
-            None => report(news),
+            None => Step::Report { news, again },
         },
     }
 }

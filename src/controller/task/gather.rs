@@ -111,15 +111,18 @@ async fn begun(
         return Ok(Sight::Unneeded);
     }
     let pod = caches.pods.of(client, task, job.as_deref()).await?;
-    let podless = job
-        .as_ref()
-        .filter(|it| pod.is_none() && outcome::lacks_pod_at(it).is_some_and(|since| since <= now));
-    let refusal = match podless.and_then(|it| it.uid()) {
-        Some(uid) => {
-            let namespace = task.namespace().unwrap_or_default();
-            refusals.of(&namespace, &uid).await
+    let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
+    let namespace = task.namespace().unwrap_or_default();
+    let refusal = match (&job, &pod) {
+        (_, Some(pod)) if is_due(outcome::lingers_at(pod)) => {
+            let uid = pod.uid().unwrap_or_default();
+            refusals.of_pod(&namespace, &uid).await
         }
-        None => None,
+        (Some(job), None) if is_due(outcome::lacks_pod_at(job)) => {
+            let uid = job.uid().unwrap_or_default();
+            refusals.of_job(&namespace, &uid).await
+        }
+        _ => None,
     };
     Ok(Sight::Begun { job, pod, refusal })
 }

@@ -5,6 +5,7 @@ mod view;
 use jiff::SignedDuration;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::ContainerState;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::core::v1::PodCondition;
 use k8s_openapi::api::core::v1::PodStatus;
@@ -27,6 +28,9 @@ const SKEW: SignedDuration = SignedDuration::from_mins(1);
 const PASSING: SignedDuration = SignedDuration::from_secs(2);
 /// How long a Job may be without a Pod before somebody is asked why.
 const PODLESS: SignedDuration = SignedDuration::from_secs(5);
+
+/// How long a Pod that has its node may start before somebody is asked why it does not.
+const LINGERING: SignedDuration = SignedDuration::from_secs(10);
 
 /// What a Pod tells.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,6 +90,27 @@ pub(super) fn of_pod(pod: &Pod, agent: &str, known: Circumstances, now: Timestam
 pub(super) fn lacks_pod_at(job: &Job) -> Option<Timestamp> {
     let created = job.metadata.creation_timestamp.as_ref()?;
     (!is_suspended(job) && !is_over(job)).then(|| after(created.0, PODLESS))
+}
+
+/// Since when a Pod may be asked why it does not start: it has a node, and none of its containers ran.
+pub(super) fn lingers_at(pod: &Pod) -> Option<Timestamp> {
+    let created = pod.metadata.creation_timestamp.as_ref()?;
+    let status = pod.status.as_ref();
+    let containers = status.into_iter().flat_map(|it| {
+        let lists = [&it.init_container_statuses, &it.container_statuses];
+        lists.into_iter().flatten().flatten()
+    });
+    let ran = |state: &ContainerState| state.running.is_some() || state.terminated.is_some();
+    let mut seen = containers.filter_map(|it| it.state.as_ref());
+    (is_bound(pod) && !is_terminal(pod) && !seen.any(ran)).then(|| after(created.0, LINGERING))
+}
+
+/// What is told of a Pod that does not start, with its kubelet's `words` if there are any.
+pub(super) fn unmounted(pod: &str, words: &str) -> (Waiting, String) {
+    // What lacks is said last.
+    let why = words.rsplit(" : ").next().unwrap_or(words);
+    let message = format!("Pod \"{pod}\" cannot start: {words}");
+    (view::refused_for(why), message)
 }
 
 /// What a Job tells whose Pod is not there. `refusal`: why it could not be made.

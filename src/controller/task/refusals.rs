@@ -1,4 +1,5 @@
-//! Why a Job has no Pod: its Job controller says so in events, and nowhere else.
+//! Why a Job has no Pod, and why a Pod's volumes cannot be mounted: Job controllers and kubelets say so in events,
+//! and nowhere else.
 //!
 //! Best effort: what cannot be read is told in the log, and the Task goes on to wait. One list serves
 //! all Tasks of a namespace for a while: a quota that is full holds up many.
@@ -23,20 +24,48 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Events that one answer may hold, and answers that are read.
 const PAGE: u32 = 500;
 const PAGES: usize = 8;
-/// What Job controllers say when a Pod was refused, and how they begin.
-const REASON: &str = "reason=FailedCreate,involvedObject.kind=Job";
+/// How Job controllers begin.
 const SAID: &str = "Error creating: ";
 
-/// What Job controllers said of Jobs that have no Pod.
+/// What was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum About {
+    /// A Job's Pod.
+    Pods,
+    /// A Pod's volumes.
+    Mounts,
+}
+
+impl About {
+    /// The events that say so.
+    fn selector(self) -> &'static str {
+        match self {
+            Self::Pods => "reason=FailedCreate,involvedObject.kind=Job",
+            Self::Mounts => "reason=FailedMount,involvedObject.kind=Pod",
+        }
+    }
+
+    /// What is not known while they cannot be read.
+    fn question(self) -> &'static str {
+        match self {
+            Self::Pods => "why Jobs have no Pod",
+            Self::Mounts => "why Pods do not start",
+        }
+    }
+}
+
+type Lists = HashMap<(String, About), Arc<tokio::sync::Mutex<Listed>>>;
+
+/// What was said of Jobs that have no Pod, and of Pods that do not start.
 pub(super) struct Refusals {
     client: Client,
-    namespaces: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Listed>>>>,
+    lists: Mutex<Lists>,
 }
 
 #[derive(Debug, Default)]
 struct Listed {
     at: Option<Instant>,
-    /// By the UID of the Job.
+    /// By the UID of the Job or the Pod.
     words: HashMap<String, String>,
     /// Whether the last try failed: that is told once.
     failed: bool,
@@ -46,32 +75,39 @@ impl Refusals {
     pub(super) fn new(client: Client) -> Self {
         Self {
             client,
-            namespaces: Mutex::default(),
+            lists: Mutex::default(),
         }
     }
 
     /// Why the Job of this UID has no Pod, if somebody said so.
-    pub(super) async fn of(&self, namespace: &str, job: &str) -> Option<String> {
+    pub(super) async fn of_job(&self, namespace: &str, job: &str) -> Option<String> {
+        self.of(namespace, About::Pods, job).await
+    }
+
+    /// Why the Pod of this UID does not start, if somebody said so.
+    pub(super) async fn of_pod(&self, namespace: &str, pod: &str) -> Option<String> {
+        self.of(namespace, About::Mounts, pod).await
+    }
+
+    async fn of(&self, namespace: &str, about: About, uid: &str) -> Option<String> {
         let listed = {
             // Entries are whole at any time.
-            let mut all = self
-                .namespaces
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            all.entry(namespace.to_owned()).or_default().clone()
+            let mut all = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
+            let key = (namespace.to_owned(), about);
+            all.entry(key).or_default().clone()
         };
         // Who waits here finds it done.
         let mut listed = listed.lock().await;
         if listed.at.is_none_or(|at| at.elapsed() >= FRESH) {
-            self.list(namespace, &mut listed).await;
+            self.list(namespace, about, &mut listed).await;
             listed.at = Some(Instant::now());
         }
-        listed.words.get(job).cloned()
+        listed.words.get(uid).cloned()
     }
 
-    async fn list(&self, namespace: &str, listed: &mut Listed) {
+    async fn list(&self, namespace: &str, about: About, listed: &mut Listed) {
         let events: Api<Event> = Api::namespaced(self.client.clone(), namespace);
-        let failure = match tokio::time::timeout(PATIENCE, read(&events)).await {
+        let failure = match tokio::time::timeout(PATIENCE, read(&events, about)).await {
             Ok(Ok(found)) => {
                 listed.words = latest(found);
                 None
@@ -81,14 +117,14 @@ impl Refusals {
         };
         let failed_before = std::mem::replace(&mut listed.failed, failure.is_some());
         if let Some(error) = failure.filter(|_| !failed_before) {
-            tracing::warn!(namespace, error, "cannot read why Jobs have no Pod");
+            tracing::warn!(namespace, error, "cannot read {}", about.question());
         }
     }
 }
 
-async fn read(events: &Api<Event>) -> Result<Vec<Event>, kube::Error> {
+async fn read(events: &Api<Event>, about: About) -> Result<Vec<Event>, kube::Error> {
     let mut found = Vec::new();
-    let mut page = ListParams::default().fields(REASON).limit(PAGE);
+    let mut page = ListParams::default().fields(about.selector()).limit(PAGE);
     for _ in 0..PAGES {
         let answer = events.list(&page).await?;
         found.extend(answer.items);
@@ -100,7 +136,7 @@ async fn read(events: &Api<Event>) -> Result<Vec<Event>, kube::Error> {
     Ok(found)
 }
 
-/// What was said last of each Job.
+/// What was said last of each.
 fn latest(events: Vec<Event>) -> HashMap<String, String> {
     let mut newest: HashMap<String, (Option<Timestamp>, String)> = HashMap::new();
     for event in events {

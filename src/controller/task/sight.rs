@@ -29,7 +29,7 @@ pub(super) enum Sight {
     Begun {
         job: Option<Arc<Job>>,
         pod: Option<Arc<Pod>>,
-        /// Why the Job has no Pod, as its Job controller said.
+        /// Why the Job has no Pod, as its Job controller said, or why the Pod does not start, as its kubelet did.
         refusal: Option<String>,
     },
 }

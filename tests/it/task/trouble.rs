@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use k8s_openapi::api::batch::v1::JobCondition;
+use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::api::core::v1::ResourceQuota;
 
 use super::pair::Line;
@@ -11,6 +12,7 @@ use super::*;
 
 crate::on_both_servers!(
     why_a_pod_does_not_start_is_told,
+    what_a_pod_lacks_when_its_volumes_are_mounted_is_told,
     how_a_pod_ended_is_told,
     what_pod_overrides_name_is_waited_for,
     what_cannot_be_read_is_told_and_holds_up_no_other,
@@ -48,6 +50,31 @@ async fn why_a_pod_does_not_start_is_told(context: Context) {
     kubelet::says(&context, &pod, cloning).await;
     let task = once(&context, "fix", "a clone", shows("Cloning")).await;
     assert_eq!(status_of(&task).phase, Some(TaskPhase::Pending));
+    controller.stop().await;
+}
+
+async fn what_a_pod_lacks_when_its_volumes_are_mounted_is_told(context: Context) {
+    create_secret(&context).await;
+    let controller = Controller::start(&context);
+    create(&context, "fix", json!({})).await;
+    let pod = kubelet::pod_of(&context, "fix").await;
+    let bound = json!({"conditions": [{"type": "PodScheduled", "status": "True"}]});
+    kubelet::says(&context, &pod, bound).await;
+    let words = "MountVolume.SetUp failed for volume \"keys\" : secret \"npm\" not found";
+    let event: Event = serde_json::from_value(json!({
+        "metadata": {"name": "no-mount"}, "type": "Warning", "reason": "FailedMount", "message": words,
+        "involvedObject": {
+            "kind": "Pod", "name": pod.name_any(), "uid": pod.uid(), "namespace": context.namespace,
+        },
+    }))
+    .unwrap();
+    let told: Api<Event> = context.api();
+    told.create(&PostParams::default(), &event).await.unwrap();
+    let waits = once(&context, "fix", "no mount", shows("SecretNotFound")).await;
+    let expected = format!("Pod \"{}\" cannot start: {words}", pod.name_any());
+    assert!(said(&waits).ends_with(&expected), "{}", said(&waits));
+    agent_ends(&context, "fix", 0, DONE).await;
+    ended(&context, "fix").await;
     controller.stop().await;
 }
 

@@ -829,6 +829,34 @@ fn a_pod_that_is_refused_is_told_and_looked_for() {
 }
 
 #[test]
+fn a_pod_whose_volumes_cannot_be_mounted_says_what_lacks() {
+    let new = task("a").claimed("PodPending");
+    let creating = json!({"waiting": {"reason": "ContainerCreating"}});
+    let mut status = containers("Pending", &creating, &creating);
+    status["conditions"] = json!([{"type": "PodScheduled", "status": "True"}]);
+    let mut pending = pod(&new, &status);
+    pending.metadata.creation_timestamp = new.metadata.creation_timestamp.clone();
+    let sight = |refusal: Option<&str>| Sight::Begun {
+        job: Some(Arc::new(job(&new, &[]))),
+        pod: Some(Arc::new(pending.clone())),
+        refusal: refusal.map(str::to_owned),
+    };
+    check(
+        &new,
+        &sight(Some(
+            "MountVolume.SetUp failed for volume \"v\" : secret \"gone\" not found",
+        )),
+        "waits SecretNotFound: Pod \"a-x\" cannot start: MountVolume.SetUp failed for volume \"v\" : \
+         secret \"gone\" not found, again in 2.5s",
+    );
+    check(
+        &new,
+        &sight(None),
+        "waits PodPending: Pod \"a-x\" is starting, again in 2.5s",
+    );
+}
+
+#[test]
 fn what_may_not_be_read_is_said() {
     let hidden = FoundSecret {
         wanted: Key {

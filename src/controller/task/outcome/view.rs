@@ -361,18 +361,18 @@ fn is_image_trouble(reason: &str) -> bool {
 
 /// What a container lacks that its node cannot make, in the kubelet's words. A Secret may go after the
 /// Task was let start.
-fn refused_for(why: &str) -> Waiting {
+pub(super) fn refused_for(why: &str) -> Waiting {
     let missing =
         |kind: &str| why.starts_with(&format!("{kind} \"")) && why.ends_with("\" not found");
     let keyless =
         |kind: &str| why.starts_with("couldn't find key ") && why.contains(&format!(" in {kind} "));
     if missing("secret") {
         Waiting::SecretNotFound
-    } else if keyless("Secret") {
+    } else if keyless("Secret") || why.starts_with("references non-existent secret key") {
         Waiting::SecretKeyMissing
     } else if missing("configmap") {
         Waiting::ConfigMapNotFound
-    } else if keyless("ConfigMap") {
+    } else if keyless("ConfigMap") || why.starts_with("references non-existent config key") {
         Waiting::ConfigMapKeyMissing
     } else {
         Waiting::ContainerRefused
