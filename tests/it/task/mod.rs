@@ -7,6 +7,7 @@ mod life;
 mod model;
 mod pair;
 mod policy;
+mod refused;
 mod retry;
 mod trouble;
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
@@ -40,6 +41,17 @@ struct Wire {
     writes: Mutex<Vec<String>>,
     /// What is answered in place of the server, by the end of the path that is read.
     answers: Mutex<BTreeMap<String, (StatusCode, Value)>>,
+    refused: Mutex<Refused>,
+}
+
+/// Writes that are answered 422 without the server's having seen them.
+#[derive(Default)]
+struct Refused {
+    /// `METHOD` and the end of the path.
+    what: Option<(Method, String)>,
+    /// How many of them pass first.
+    pass: usize,
+    at: Vec<Instant>,
 }
 
 impl Line {
@@ -49,6 +61,7 @@ impl Line {
             delay,
             writes: Mutex::default(),
             answers: Mutex::default(),
+            refused: Mutex::default(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -77,6 +90,25 @@ impl Line {
         }
     }
 
+    /// Refuses the writes of this method to paths that end so, but the first `pass` of them.
+    pub(super) fn refuse(&self, method: Method, path: &str, pass: usize) {
+        *self.wire.refused.lock().unwrap() = Refused {
+            what: Some((method, path.to_owned())),
+            pass,
+            at: Vec::new(),
+        };
+    }
+
+    /// When a write was refused. From now on none is.
+    pub(super) fn relent(&self) -> Vec<Instant> {
+        std::mem::take(&mut *self.wire.refused.lock().unwrap()).at
+    }
+
+    /// How many writes were refused.
+    pub(super) fn refused(&self) -> usize {
+        self.wire.refused.lock().unwrap().at.len()
+    }
+
     pub(super) fn writes(&self) -> Vec<String> {
         self.wire.writes.lock().unwrap().clone()
     }
@@ -100,6 +132,28 @@ impl Wire {
     }
 }
 
+impl Refused {
+    /// What is answered in place of the server.
+    fn answer(&mut self, method: &Method, path: &str) -> Option<Response> {
+        let (what, end) = self.what.as_ref()?;
+        if method != what || !path.ends_with(end) {
+            return None;
+        }
+        if self.pass > 0 {
+            self.pass -= 1;
+            return None;
+        }
+        self.at.push(Instant::now());
+        let body = json!({
+            "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 422,
+            "reason": "Invalid", "message": "refused by the test",
+        });
+        let mut answer = Response::new(Body::from(body.to_string()));
+        *answer.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+        Some(answer)
+    }
+}
+
 async fn pass(State(wire): State<Arc<Wire>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, MAX_BODY).await.unwrap();
@@ -109,6 +163,14 @@ async fn pass(State(wire): State<Arc<Wire>>, request: Request) -> Response {
         && let Some(answer) = wire.given(parts.uri.path())
     {
         return answer;
+    }
+    let refused = wire
+        .refused
+        .lock()
+        .unwrap()
+        .answer(&parts.method, parts.uri.path());
+    if let Some(refused) = refused {
+        return refused;
     }
     let mut passed = http::Request::builder().method(&parts.method).uri(path);
     for name in [header::CONTENT_TYPE, header::ACCEPT] {
