@@ -77,7 +77,16 @@ pub struct Snapshot {
     /// The root file first, then the included ones in the order of their paths.
     pub files: Vec<InputFile>,
     /// `include` patterns that matched no file.
-    pub unmatched: Vec<String>,
+    pub unmatched: Vec<Unmatched>,
+}
+
+/// A pattern that matched no file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unmatched {
+    /// As it is written.
+    pub pattern: String,
+    /// A file that it would match if upper and lower case were one, by its path from where patterns begin.
+    pub near: Option<String>,
 }
 
 impl Snapshot {

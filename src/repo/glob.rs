@@ -70,6 +70,28 @@ impl Pattern {
         })
     }
 
+    /// The same with upper and lower case being one.
+    pub(super) fn in_any_case(&self) -> Option<Self> {
+        let glob = GlobBuilder::new(&self.text)
+            .literal_separator(true)
+            .backslash_escape(true)
+            .case_insensitive(true)
+            .build();
+        Some(Self {
+            text: self.text.clone(),
+            base: parts_of(&self.folder).map(str::to_owned).collect(),
+            folder: self.folder.clone(),
+            matcher: glob.ok()?.compile_matcher(),
+        })
+    }
+
+    /// A path as patterns of this file would write it.
+    pub(super) fn written(&self, path: &RepoPath) -> String {
+        let path = path.as_str();
+        let inside = path.strip_prefix(self.folder.as_str());
+        inside.unwrap_or(path).trim_start_matches('/').to_owned()
+    }
+
     /// The directories to go through, one after the other, before anything can match.
     pub(super) fn base(&self) -> &[String] {
         &self.base

@@ -13,6 +13,7 @@ use crate::model::Revision;
 use crate::model::Snapshot;
 use crate::model::snapshot::InputFile;
 use crate::model::snapshot::Source;
+use crate::model::snapshot::Unmatched;
 
 /// Largest file.
 const MAX_FILE: u64 = 1 << 20;
@@ -56,7 +57,10 @@ pub(super) fn take(
     for pattern in patterns {
         let pattern = Pattern::parse(&pattern, &root)?;
         if !walk.find(&pattern)? {
-            unmatched.push(pattern.text);
+            unmatched.push(Unmatched {
+                near: walk.near(&pattern),
+                pattern: pattern.text,
+            });
         }
     }
     let found = walk.found;
@@ -135,6 +139,18 @@ impl Walk<'_> {
             Some(dir) => self.descend(dir.as_ref(), pattern.base().len(), pattern),
             None => Ok(false),
         }
+    }
+
+    /// A file that matches in another case. One that is not found in time is not told.
+    fn near(&mut self, pattern: &Pattern) -> Option<String> {
+        let in_any_case = pattern.in_any_case()?;
+        let found = std::mem::take(&mut self.found);
+        let entries = self.entries;
+        let any = self.find(&in_any_case);
+        self.entries = entries;
+        let near = std::mem::replace(&mut self.found, found);
+        any.ok()?;
+        near.first().map(|path| pattern.written(path))
     }
 
     fn descend(

@@ -5,6 +5,7 @@ use globset::Glob;
 use crate::api::API_VERSION;
 use crate::model::Code;
 use crate::model::RepoPath;
+use crate::model::snapshot::Unmatched;
 
 use super::MAX_FILE;
 use super::document::CONFIG;
@@ -31,7 +32,7 @@ pub fn includes(root: &[u8]) -> Vec<String> {
 }
 
 /// Tells of patterns that cannot be, and of those that matched nothing.
-pub(super) fn check(documents: &[Node], unmatched: &[String], report: &mut Report<'_>) {
+pub(super) fn check(documents: &[Node], unmatched: &[Unmatched], report: &mut Report<'_>) {
     for (node, pattern) in patterns(documents) {
         if let Some(problem) = problem(pattern) {
             report.error(
@@ -39,9 +40,12 @@ pub(super) fn check(documents: &[Node], unmatched: &[String], report: &mut Repor
                 node.mark,
                 format!("\"{pattern}\" {problem}"),
             );
-        } else if unmatched.iter().any(|other| other == pattern) {
+        } else if let Some(found) = unmatched.iter().find(|it| it.pattern == pattern) {
             let message = format!("no file matches \"{pattern}\"");
-            let hint = "paths begin at the directory of this file".to_owned();
+            let hint = match &found.near {
+                Some(near) => format!("there is \"{near}\": upper and lower case are two letters"),
+                None => "paths begin at the directory of this file".to_owned(),
+            };
             report.error_with(Code::InvalidInclude, node.mark, message, Some(hint));
         }
     }

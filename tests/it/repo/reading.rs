@@ -19,14 +19,20 @@ use super::read;
 async fn the_same_from_a_directory_a_file_url_and_over_http() {
     let fixture = Fixture::new();
     let commit = fixture.repo.commit(&[
-        (ROOT, "agents/*.yaml\nmore/**/*.yaml\nnone/*.yaml"),
+        (
+            ROOT,
+            "agents/*.yaml\nmore/**/*.yaml\nnone/*.yaml\nAgents/b*",
+        ),
         ("agents/b.yaml", "b"),
         ("agents/a.yaml", "a"),
         ("agents/c.txt", "c"),
         ("more/x/y/d.yaml", "d"),
     ]);
     let expected = [
-        (ROOT, "agents/*.yaml\nmore/**/*.yaml\nnone/*.yaml"),
+        (
+            ROOT,
+            "agents/*.yaml\nmore/**/*.yaml\nnone/*.yaml\nAgents/b*",
+        ),
         ("agents/a.yaml", "a"),
         ("agents/b.yaml", "b"),
         ("more/x/y/d.yaml", "d"),
@@ -41,7 +47,14 @@ async fn the_same_from_a_directory_a_file_url_and_over_http() {
         let repository = open(&location, Access::default());
         let snapshot = read(&repository, "main").await.unwrap();
         assert_eq!(files(&snapshot), expected, "{location}");
-        assert_eq!(snapshot.unmatched, ["none/*.yaml"]);
+        let unmatched = snapshot.unmatched.iter();
+        let unmatched: Vec<_> = unmatched
+            .map(|it| (&*it.pattern, it.near.as_deref()))
+            .collect();
+        assert_eq!(
+            unmatched,
+            [("none/*.yaml", None), ("Agents/b*", Some("agents/b.yaml"))]
+        );
         assert_eq!(snapshot.source, *repository.source());
         match &snapshot.revision {
             Revision::Commit(id) => assert_eq!(*id, commit),

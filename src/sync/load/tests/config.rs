@@ -3,6 +3,7 @@
 
 use crate::model::Desired;
 use crate::model::object::DesiredSet;
+use crate::model::snapshot::Unmatched;
 use crate::sync::render;
 
 use super::super::includes;
@@ -549,7 +550,11 @@ fn include_patterns() {
     assert_eq!(includes(b"include: [a.yaml]"), Vec::<String>::new());
     assert_eq!(includes(b"\xff{"), Vec::<String>::new());
     let mut snapshot = snapshot(&[("axon.yaml", &root)]);
-    snapshot.unmatched = vec!["e.yaml".into()];
+    let unmatched = |near: Option<&str>| Unmatched {
+        pattern: "e.yaml".into(),
+        near: near.map(str::to_owned),
+    };
+    snapshot.unmatched = vec![unmatched(None)];
     assert_eq!(
         told(&snapshot),
         "\
@@ -558,4 +563,7 @@ fn include_patterns() {
 6:36 \"d/[\" is not a pattern: unclosed character class; missing ']'
 6:43 no file matches \"e.yaml\" (paths begin at the directory of this file)"
     );
+    snapshot.unmatched = vec![unmatched(Some("E.yaml"))];
+    let last = "6:43 no file matches \"e.yaml\" (there is \"E.yaml\": upper and lower case are two letters)";
+    assert!(told(&snapshot).ends_with(last), "{}", told(&snapshot));
 }
