@@ -31,6 +31,8 @@ pub(super) struct Due {
     pub(super) poll: Option<Poll>,
     /// Compare the configuration that is known with the namespace.
     pub(super) attempt: bool,
+    /// Only one that was just read: another may have applied a newer one meanwhile.
+    pub(super) only_fresh: bool,
     /// The namespace was touched.
     pub(super) drift: bool,
 }
@@ -40,6 +42,8 @@ pub(super) struct Due {
 pub(super) enum Poll {
     /// It is time.
     InTurn,
+    /// The configuration is about to be compared again: an older one could undo what a newer one did.
+    First,
     /// Somebody wants it now: no older answer will do.
     Called,
 }
@@ -48,27 +52,39 @@ pub(super) enum Poll {
 pub(super) fn due(memory: &Memory, asked: &Asked, now: Timestamp) -> Due {
     let called = asked.at.is_some() && asked.at != memory.handled;
     let drift = drift_at(memory, asked, now).is_some_and(|at| now >= at);
-    let attempt = memory.attempt.as_ref().is_some_and(|attempt| {
-        let answered = match attempt.outcome.class() {
-            Class::Waiting | Class::Stalled => attempt.answers != asked.answers,
-            Class::Done | Class::Transient => false,
-        };
-        let is_time = attempt.retry.is_some_and(|at| now >= at);
-        answered || is_time || drift || (called && !memory.is_settled())
+    let known = memory.attempt.as_ref();
+    // What somebody answers to is the plan that he saw.
+    let answered = known.is_some_and(|attempt| match attempt.outcome.class() {
+        Class::Waiting | Class::Stalled => attempt.answers != asked.answers,
+        Class::Done | Class::Transient => false,
     });
+    let again = known.is_some_and(|attempt| {
+        let is_time = attempt.retry.is_some_and(|at| now >= at);
+        is_time || drift || (called && !memory.is_settled())
+    });
+    let is_readable = memory.poll.trouble.is_none();
+    let poll = if called {
+        Some(Poll::Called)
+    } else if now >= memory.poll.next {
+        Some(Poll::InTurn)
+    } else {
+        (again && is_readable).then_some(Poll::First)
+    };
+    let only_fresh = memory.is_kept_out();
     Due {
-        poll: if called {
-            Some(Poll::Called)
-        } else {
-            (now >= memory.poll.next).then_some(Poll::InTurn)
-        },
-        attempt,
+        poll,
+        attempt: answered || (again && (poll.is_some() || !only_fresh)),
+        only_fresh,
         drift,
     }
 }
 
 /// How long nothing is due, if nobody does anything.
 pub(super) fn rest(memory: &Memory, asked: &Asked, now: Timestamp) -> Duration {
+    if memory.is_kept_out() && memory.poll.trouble.is_some() {
+        let until_read = memory.poll.next.duration_since(now);
+        return Duration::try_from(until_read).unwrap_or_default();
+    }
     let retry = memory.attempt.as_ref().and_then(|it| it.retry);
     let times = [Some(memory.poll.next), retry, drift_at(memory, asked, now)];
     let next = times.into_iter().flatten().min().unwrap_or(now);

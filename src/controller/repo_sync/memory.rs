@@ -15,6 +15,7 @@ use super::gate::Answers;
 use super::left::Remains;
 use super::outcome::Outcome;
 use super::reason::Class;
+use super::reason::Reason;
 use super::reason::Trouble;
 use super::tell::Ended;
 use super::tell::Verdict;
@@ -164,6 +165,12 @@ impl Memory {
     pub(super) fn is_settled(&self) -> bool {
         let attempt = self.attempt.as_ref();
         attempt.is_some_and(|it| it.outcome.class() == Class::Done)
+    }
+
+    /// Whether what it wants was somebody else's when it last tried.
+    pub(super) fn is_kept_out(&self) -> bool {
+        let trouble = self.attempt.as_ref().and_then(|it| it.outcome.trouble());
+        trouble.is_some_and(|it| matches!(it.reason, Reason::NotOwned | Reason::Conflict))
     }
 
     /// What stands between the namespace and what git says: the way to the commit comes first.

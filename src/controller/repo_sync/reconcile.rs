@@ -194,7 +194,8 @@ async fn look(
         poll(context, sync, &settings, why, memory, now).await;
         memory.handled.clone_from(&asked.at);
     }
-    if due.attempt || remember::is_new(memory) {
+    let may_attempt = !due.only_fresh || (due.poll.is_some() && memory.poll.trouble.is_none());
+    if (due.attempt && may_attempt) || remember::is_new(memory) {
         context.claims.looks(name);
         asked.touched = None;
         let tried = attempt(context, name, begin, &settings, &asked, memory).await;
@@ -244,6 +245,7 @@ async fn poll(
             memory.poll.unreadable = None;
             asked
         }
+        Poll::First => asked,
         // Who looks for the first time was asked to by an edit.
         Poll::InTurn if memory.config.is_none() => asked,
         Poll::InTurn => asked.checked_sub(MOMENT).unwrap_or(asked),

@@ -18,7 +18,52 @@ crate::on_both_servers!(
     of_two_with_one_id_the_older_has_it,
     of_two_that_declare_one_object_the_first_has_it,
     a_foreign_object_is_taken_when_it_is_given,
+    whoever_takes_an_id_over_does_not_go_back_to_an_older_commit,
+    what_git_says_already_is_no_drift,
 );
+
+/// Generation and UID of a Workspace: what they were taken back to, they would tell.
+async fn trace_of(context: &Context, name: &str) -> (Option<i64>, Option<String>) {
+    let workspaces: Api<Workspace> = context.api();
+    let found = workspaces.get(name).await.unwrap();
+    (found.metadata.generation, found.uid())
+}
+
+async fn whoever_takes_an_id_over_does_not_go_back_to_an_older_commit(context: Context) {
+    let stage = Stage::new(&context);
+    let first = stage.commit(&[("a", "main"), ("b", "main")]);
+    let controller = Running::start(&context);
+    stage.create("one", json!({})).await;
+    stage.applied("one", &first).await;
+    stage.create("two", json!({})).await;
+    stage.reason("two", "NotOwned").await;
+    // The other one has read the first commit only.
+    let second = stage.commit(&[("a", "next"), ("b", "main"), ("c", "main")]);
+    stage.call("one").await;
+    stage.applied("one", &second).await;
+    let before = (trace_of(&context, "a").await, trace_of(&context, "c").await);
+    stage.delete("one").await;
+    stage.applied("two", &second).await;
+    let after = (trace_of(&context, "a").await, trace_of(&context, "c").await);
+    assert_eq!(after, before);
+    controller.stop().await;
+}
+
+async fn what_git_says_already_is_no_drift(context: Context) {
+    let stage = Stage::new(&context);
+    let first = stage.commit(&[("a", "main")]);
+    let controller = Running::start(&context);
+    stage.create("one", json!({})).await;
+    stage.applied("one", &first).await;
+    let before = trace_of(&context, "a").await.0.unwrap();
+    // A commit that nobody polled for, applied from elsewhere.
+    let second = stage.commit(&[("a", "next")]);
+    stage.drift("a", "next").await;
+    stage.applied("one", &second).await;
+    stage.holds(&[("a", "next")]).await;
+    assert_eq!(trace_of(&context, "a").await.0, Some(before + 1));
+    controller.stop().await;
+}
 
 /// Calls both again and again, and sees that neither objects nor statuses are written but for the
 /// answers to the calls.

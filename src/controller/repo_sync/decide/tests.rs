@@ -97,8 +97,12 @@ fn drift_is_looked_at_when_it_is_quiet() {
     };
     let memory = after(Outcome::Synced);
     check(&memory, &touched, 10, false, false);
-    check(&memory, &touched, 11, false, true);
+    check(&memory, &touched, 11, true, true);
     assert_eq!(rest(&memory, &touched, at(10)), retry::quiet(0));
+    // The last good state is kept while the repository cannot be read.
+    let mut unread = after(Outcome::Synced);
+    unread.poll.trouble = Some(Trouble::new(Reason::FetchFailed, "x"));
+    check(&unread, &touched, 11, false, true);
 
     let left_alone = Asked {
         drift_correction: false,
@@ -107,13 +111,16 @@ fn drift_is_looked_at_when_it_is_quiet() {
     check(&memory, &left_alone, 11, false, false);
     assert_eq!(rest(&memory, &left_alone, at(11)), Duration::from_secs(49));
     // What stood in the way may have gone.
-    check(
-        &after(troubled(Reason::NotOwned)),
-        &left_alone,
-        11,
-        false,
-        true,
+    let mut kept_out = after(troubled(Reason::NotOwned));
+    check(&kept_out, &left_alone, 11, true, true);
+    // Whose it was may have applied a newer commit.
+    kept_out.poll.trouble = Some(Trouble::new(Reason::FetchFailed, "x"));
+    check(&kept_out, &left_alone, 11, false, false);
+    assert_eq!(
+        rest(&kept_out, &left_alone, at(11)),
+        Duration::from_secs(49)
     );
+    check(&kept_out, &left_alone, 60, true, true);
 }
 
 #[test]
@@ -127,7 +134,7 @@ fn who_changes_it_back_each_time_is_answered_more_and_more_slowly() {
         ..asked()
     };
     check(&memory, &touched, 17, false, false);
-    check(&memory, &touched, 18, false, true);
+    check(&memory, &touched, 18, true, true);
     assert_eq!(memory.drift.lately(at(10 + 601)).corrections, 0);
 }
 
@@ -158,6 +165,6 @@ fn what_failed_is_tried_again_in_its_time() {
     let mut memory = after(troubled(Reason::ApplyFailed));
     memory.attempt.as_mut().unwrap().retry = Some(at(5));
     check(&memory, &asked(), 4, false, false);
-    check(&memory, &asked(), 5, false, true);
+    check(&memory, &asked(), 5, true, true);
     assert_eq!(rest(&memory, &asked(), at(1)), Duration::from_secs(4));
 }
