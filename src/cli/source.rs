@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::cli::diagnostics;
+use crate::cli::ui;
 use crate::cli::ui::Failure;
 use crate::model::RepoPath;
 use crate::model::Secret;
@@ -221,6 +222,12 @@ pub fn loaded(snapshot: &Snapshot, base: Option<&Path>) -> Result<Loaded, Failur
     match load(snapshot) {
         Ok(loaded) => {
             diagnostics::print(&loaded.warnings, base);
+            if loaded.set.objects.is_empty() && !loaded.set.has_config {
+                let root = snapshot.root.as_str();
+                ui::note(format!(
+                    "\"{root}\" declares nothing and has no \"kind: Config\": nothing is applied, and nothing deleted"
+                ));
+            }
             Ok(loaded)
         }
         Err(problems) => {

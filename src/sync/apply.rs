@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::error::Error as StdError;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -67,6 +68,7 @@ pub(super) async fn apply(
         },
         stop,
         lost: AtomicBool::new(false),
+        unanswered: AtomicU32::new(0),
         tell,
     };
     run.objects(plan, &mut applied).await;
@@ -86,8 +88,13 @@ struct Run<'a> {
     stop: &'a CancellationToken,
     /// Whether the API server stopped answering: it is not asked for the rest.
     lost: AtomicBool,
+    /// Requests in a row that were not answered in time.
+    unanswered: AtomicU32,
     tell: &'a (dyn Fn(&Key, Progress) + Send + Sync),
 }
+
+/// So many requests in a row that are not answered in time, and the server is as good as lost.
+const MAX_UNANSWERED: u32 = 3;
 
 /// How the turn of one object ended that was to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -262,24 +269,34 @@ impl Run<'_> {
         match work.await {
             Ok(deed) => {
                 tracing::debug!(%key, ?deed, "applied");
+                self.unanswered.store(0, Ordering::Relaxed);
                 Fate::Done(deed)
             }
             Err(error) => {
-                if is_lost(&error) {
+                if self.is_lost(&error) {
                     self.lost.store(true, Ordering::Relaxed);
                 }
                 Fate::Failed(error)
             }
         }
     }
+
+    /// Whether the error says that the next request would fare no better.
+    fn is_lost(&self, error: &Error) -> bool {
+        if is_unanswered(error) {
+            // One alone may be the object's own: a webhook that hangs.
+            return self.unanswered.fetch_add(1, Ordering::Relaxed) + 1 >= MAX_UNANSWERED;
+        }
+        matches!(error, Error::Unreachable(_))
+    }
 }
 
-/// Whether the error says that the next request would fare no better. An object that does not go, or is
-/// refused, says nothing about the others.
-fn is_lost(error: &Error) -> bool {
+/// Whether the server had too little time. An object that does not go, or is refused, says nothing about the others.
+fn is_unanswered(error: &Error) -> bool {
     match error {
-        Error::Unreachable(_) | Error::Timeout(_) | Error::TooMany { .. } => true,
-        Error::NotFound(_)
+        Error::Timeout(_) | Error::TooMany { .. } => true,
+        Error::Unreachable(_)
+        | Error::NotFound(_)
         | Error::NotInstalled(_)
         | Error::NoNamespace(_)
         | Error::FieldConflict(_)
@@ -312,6 +329,7 @@ fn not_applied(applied: &Applied) -> BTreeSet<String> {
     blocked
         .chain(failed)
         .chain(skipped)
+        .filter(|key| key.kind == Kind::Workspace)
         .map(|key| key.name.to_string())
         .collect()
 }

@@ -23,6 +23,7 @@ mod own;
 mod read;
 mod reason;
 mod reconcile;
+mod refusals;
 mod remember;
 mod retry;
 mod rivals;
@@ -55,6 +56,7 @@ use self::claims::Name;
 use self::memory::Memories;
 use self::reconcile::Context;
 use self::reconcile::Error;
+use self::refusals::Refusals;
 use self::rivals::Rivals;
 use self::view::View;
 use super::cached::without_managers;
@@ -87,6 +89,7 @@ pub(super) async fn run(client: Client, options: &Options, stop: CancellationTok
         claims: Claims::default(),
         memories: Memories::default(),
         conflicts: Conflicts::default(),
+        refusals: Refusals::default(),
         rivals: Rivals::new(store.clone()),
         commit_statuses: CommitStatuses::new(client, options.clone(), stop.clone()),
         wake,
@@ -100,7 +103,10 @@ pub(super) async fn run(client: Client, options: &Options, stop: CancellationTok
         .run(reconcile::reconcile, retry, Arc::clone(&context))
         .for_each(move |result| {
             match result {
-                Ok((name, _)) => cleaned.conflicts.over(&name),
+                Ok((name, _)) => {
+                    cleaned.conflicts.over(&name);
+                    cleaned.refusals.over(&name);
+                }
                 Err(error) => log(&error),
             }
             clean(&cleaned);
@@ -137,10 +143,12 @@ fn clean(context: &Context) {
         .memories
         .retain(context.rivals.len(), |name| context.rivals.has(name));
     context.conflicts.retain(|name| context.rivals.has(name));
+    context.refusals.retain(|name| context.rivals.has(name));
     for gone in context.claims.retain(|name| context.rivals.has(name)) {
         for sibling in context.claims.touch_siblings(&gone, clock::now()) {
-            // Never waits: who takes calls waits for this.
-            context.wake.try_send(sibling).ok();
+            // Not here: who takes calls waits for this.
+            let wake = context.wake.clone();
+            tokio::spawn(async move { wake.send(sibling).await.ok() });
         }
     }
 }
@@ -154,7 +162,7 @@ fn each(calls: mpsc::Receiver<Name>) -> impl Stream<Item = Name> {
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
 fn retry(sync: Arc<DeserializeGuard<RepoSync>>, error: &Error, context: Arc<Context>) -> Action {
-    Action::requeue(error.pause(Name::from_obj(&*sync), &context.conflicts))
+    Action::requeue(error.pause(Name::from_obj(&*sync), &context))
 }
 
 fn log(error: &controller::Error<Error, watcher::Error>) {

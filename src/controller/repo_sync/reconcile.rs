@@ -36,6 +36,7 @@ use super::read::Read;
 use super::read::Reader;
 use super::reason::Reason;
 use super::reason::Trouble;
+use super::refusals::Refusals;
 use super::remember;
 use super::retry;
 use super::rivals;
@@ -61,8 +62,6 @@ use crate::model::SyncId;
 
 /// An answer of the repository that is as young as this serves all polls of one moment.
 const MOMENT: Duration = Duration::from_secs(1);
-/// How soon to try again to write a status or a finalizer, or to delete objects.
-const WRITE_RETRY: Duration = Duration::from_secs(5);
 
 /// What reconciling a RepoSync needs.
 pub(super) struct Context {
@@ -73,6 +72,7 @@ pub(super) struct Context {
     pub(super) claims: Claims,
     pub(super) memories: Memories,
     pub(super) conflicts: Conflicts<Name>,
+    pub(super) refusals: Refusals,
     pub(super) rivals: Rivals,
     pub(super) commit_statuses: Arc<CommitStatuses>,
     /// Wakes RepoSyncs by name.
@@ -92,11 +92,11 @@ pub(super) enum Error {
 
 impl Error {
     /// How soon to try again to write about `sync`.
-    pub(super) fn pause(&self, sync: Name, conflicts: &Conflicts<Name>) -> Duration {
+    pub(super) fn pause(&self, sync: Name, context: &Context) -> Duration {
         let (Self::Status(cause) | Self::Finalizer(cause)) = self;
         match cause {
-            kube::Error::Api(status) if status.is_conflict() => conflicts.again(sync),
-            _ => WRITE_RETRY,
+            kube::Error::Api(status) if status.is_conflict() => context.conflicts.again(sync),
+            _ => context.refusals.again(sync, clock::now()),
         }
     }
 }

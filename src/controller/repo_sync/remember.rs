@@ -83,7 +83,7 @@ pub(super) fn unread(
     let Unread { trouble, tip } = unread;
     let poll = &mut memory.poll;
     let interval = retry::jittered(settings.interval, seed);
-    let recheck = retry::recheck(settings.interval);
+    let recheck = retry::recheck(settings.interval, seed);
     let wait = match trouble.class() {
         Class::Transient => {
             poll.failures = poll.failures.saturating_add(1);
@@ -133,7 +133,7 @@ pub(super) fn tried(
     };
     let wait = match class {
         Class::Done | Class::Waiting => None,
-        Class::Stalled => Some(retry::recheck(settings.interval)),
+        Class::Stalled => Some(retry::recheck(settings.interval, seed)),
         Class::Transient => Some(retry::backoff(failures, seed)),
     };
     if due.drift && end.counts.is_some() {

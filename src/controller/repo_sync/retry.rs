@@ -31,8 +31,8 @@ pub(super) fn jittered(interval: Duration, seed: &Digest) -> Duration {
 }
 
 /// The time until what has stalled is tried again though nothing is known to have changed.
-pub(super) fn recheck(interval: Duration) -> Duration {
-    interval.max(RECHECK)
+pub(super) fn recheck(interval: Duration, seed: &Digest) -> Duration {
+    jittered(interval.max(RECHECK), seed)
 }
 
 /// The pause for something that has been tried for so long: as long again, within bounds.

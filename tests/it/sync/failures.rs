@@ -42,6 +42,7 @@ on_both_servers!(
     dependants_of_what_failed_are_skipped,
     an_interrupted_apply_is_taken_up_again,
     a_lost_server_ends_the_apply,
+    one_object_that_is_not_answered_stops_no_other,
     what_does_not_go_keeps_nobody_waiting,
     what_may_pass_is_no_refusal,
     a_write_that_is_refused_stops_no_other_and_runs_nothing_twice,
@@ -162,6 +163,53 @@ async fn a_lost_server_ends_the_apply(context: Context) {
     assert_eq!(applied.failed.len() + applied.skipped.len(), 30);
     assert_eq!(whole.plan(&config).await.summary().create, 30);
     whole.converge(&config).await;
+}
+
+async fn one_object_that_is_not_answered_stops_no_other(context: Context) {
+    let mut config =
+        "apiVersion: axon.io/v1alpha1\nkind: Config\nsync: app\nworkspaces:\n".to_owned();
+    for n in 0..40 {
+        writeln!(config, "  w{n}: {{repo: \"https://example.com/{n}\"}}").unwrap();
+    }
+    let whole = Sync::new(&context);
+    let plan = whole.plan(&config).await;
+    let busy = |what: &'static str| Sync::of(too_busy_for(what, &context.client), &context);
+    let applied = busy("/w0").apply(&plan).await;
+    assert_eq!(
+        (applied.done.len(), applied.failed.len()),
+        (39, 1),
+        "{applied:?}"
+    );
+    // Who is too busy for each is too busy for the rest.
+    let plan = whole
+        .plan(&config.replace("example.com", "example.org"))
+        .await;
+    let applied = busy("").apply(&plan).await;
+    assert_eq!(applied.done.len(), 0, "{applied:?}");
+    assert!((3..=12).contains(&applied.failed.len()), "{applied:?}");
+    let lost = |(_, why): &(_, Skipped)| *why == Skipped::Unreachable;
+    assert!(applied.skipped.iter().all(lost), "{applied:?}");
+}
+
+/// A client whose server is too busy, for an hour, for writes to paths that end so; to all if it is empty.
+fn too_busy_for(what: &'static str, inner: &Client) -> Client {
+    let inner = inner.clone();
+    let service = service_fn(move |request: http::Request<kube::client::Body>| {
+        let inner = inner.clone();
+        async move {
+            let is_read = request.method() == http::Method::GET;
+            if is_read || !request.uri().path().ends_with(what) {
+                return inner.send(request).await.map_err(tower::BoxError::from);
+            }
+            let answer = http::Response::builder()
+                .status(429)
+                .header("retry-after", "3600");
+            let status = json!({"kind": "Status", "code": 429, "message": "busy", "details": {"retryAfterSeconds": 3600}});
+            let body = kube::client::Body::from(status.to_string().into_bytes());
+            Ok(answer.body(body)?)
+        }
+    });
+    Client::new(service, "default")
 }
 
 async fn what_does_not_go_keeps_nobody_waiting(context: Context) {
