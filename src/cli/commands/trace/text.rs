@@ -102,8 +102,14 @@ fn repository(
         }
         facts.push(("declared", place));
     }
+    // Without an origin a directory has no more than a name.
+    let what = if source.contains('/') {
+        "Repository"
+    } else {
+        "Directory"
+    };
     Some(Link {
-        title: format!("Repository {source}"),
+        title: format!("{what} {source}"),
         standing: standing(Health::Well, "", ""),
         facts,
         is_whole,
