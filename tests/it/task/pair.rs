@@ -104,9 +104,9 @@ impl Line {
         std::mem::take(&mut *self.wire.refused.lock().unwrap()).at
     }
 
-    /// How many writes were refused.
-    pub(super) fn refused(&self) -> usize {
-        self.wire.refused.lock().unwrap().at.len()
+    /// When a write was refused until now.
+    pub(super) fn refused(&self) -> Vec<Instant> {
+        self.wire.refused.lock().unwrap().at.clone()
     }
 
     pub(super) fn writes(&self) -> Vec<String> {

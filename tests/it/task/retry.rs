@@ -37,7 +37,7 @@ async fn a_failed_agent_runs_again(context: Context) {
     assert_eq!(done.retry_time, None);
     assert_eq!(jobs_and_pods(&context).await, (2, 2));
     let reasons = events(&context, "fix").await;
-    for (reason, expected) in [("WaitingForRetry", 1), ("AgentStarted", 1)] {
+    for (reason, expected) in [("WaitingForRetry", 1), ("AgentStarted", 2)] {
         let times = reasons.iter().filter(|it| *it == reason).count();
         assert_eq!(times, expected, "{reason} in {reasons:?}");
     }
