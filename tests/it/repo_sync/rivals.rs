@@ -35,6 +35,7 @@ async fn whoever_takes_an_id_over_does_not_go_back_to_an_older_commit(context: C
     let controller = Running::start(&context);
     stage.create("one", json!({})).await;
     stage.applied("one", &first).await;
+    whoever_comes_is_younger_than(&stage, "one").await;
     stage.create("two", json!({})).await;
     stage.reason("two", "NotOwned").await;
     // The other one has read the first commit only.
@@ -90,6 +91,18 @@ async fn stay_as_they_are(stage: &Stage<'_>, names: [&str; 2], context: &Context
     assert_eq!((versions().await, conditions().await), before);
 }
 
+/// Times of creation have whole seconds: awaits the next one.
+async fn whoever_comes_is_younger_than(stage: &Stage<'_>, name: &str) {
+    let created = stage.get(name).await.creation_timestamp().unwrap().0;
+    crate::server::eventually("the next second", || async {
+        let mut probe = stage.create("probe", json!({"suspend": true})).await;
+        stage.delete("probe").await;
+        let time = probe.metadata.creation_timestamp.take().unwrap().0;
+        (time > created).then_some(())
+    })
+    .await;
+}
+
 async fn of_two_with_one_id_the_older_has_it(context: Context) {
     let stage = Stage::new(&context);
     let other = config(&[("a", "other"), ("z", "other")]);
@@ -98,15 +111,7 @@ async fn of_two_with_one_id_the_older_has_it(context: Context) {
         ("other.yaml", &other),
     ]);
     stage.create("older", json!({})).await;
-    // Times of creation have whole seconds.
-    let created = stage.get("older").await.creation_timestamp().unwrap().0;
-    crate::server::eventually("the next second", || async {
-        let mut probe = stage.create("probe", json!({"suspend": true})).await;
-        stage.delete("probe").await;
-        let time = probe.metadata.creation_timestamp.take().unwrap().0;
-        (time > created).then_some(())
-    })
-    .await;
+    whoever_comes_is_younger_than(&stage, "older").await;
     stage.create("younger", json!({"path": "other.yaml"})).await;
     let controller = Running::start(&context);
     stage.applied("older", &first).await;
