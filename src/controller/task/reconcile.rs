@@ -41,9 +41,12 @@ use crate::api::Task;
 use crate::controller::Options;
 use crate::controller::clock;
 use crate::controller::events;
+use crate::controller::events::Level;
 use crate::controller::events::Notice;
 use crate::controller::network_policy::Policies;
 use crate::model::run::Outcome;
+use crate::model::sensitive;
+use crate::model::sensitive::Known;
 
 /// How soon to look again at a Task that changed while it was looked at. Its watch event comes
 /// sooner as a rule.
@@ -51,6 +54,9 @@ const OUTDATED: Duration = Duration::from_secs(1);
 
 /// How soon to look again at what was told to stop, should no watch tell.
 const STOPPING: Duration = Duration::from_secs(5);
+
+/// Reason of the event that tells of a write that the API server refuses.
+const WRITE_REFUSED: &str = "WriteRefused";
 
 /// What reconciling a Task needs.
 pub(super) struct Context {
@@ -90,13 +96,47 @@ impl Error {
         | Self::Delete(cause)) = self;
         matches!(cause, kube::Error::Api(status) if status.is_conflict())
     }
+
+    /// The API server's words, if it refused a write that it would refuse again.
+    fn refusal(&self) -> Option<&str> {
+        let (Self::Start(kube::Error::Api(status))
+        | Self::Stop(kube::Error::Api(status))
+        | Self::Record(kube::Error::Api(status))
+        | Self::Status(kube::Error::Api(status))
+        | Self::Delete(kube::Error::Api(status))) = self
+        else {
+            return None;
+        };
+        let passes = [404, 408, 409, 429].contains(&status.code);
+        let is_refused = (400..500).contains(&status.code) && !passes;
+        is_refused.then_some(&status.message)
+    }
 }
 
-/// Brings one Task forward by one step.
+/// Brings one Task forward by one step. What the API server refuses for good is told of in an event, once for
+/// each state of the Task: its status may be what cannot be written.
 pub(super) async fn reconcile(
     task: Arc<DeserializeGuard<Task>>,
     context: Arc<Context>,
 ) -> Result<Action, Error> {
+    let result = Box::pin(step(task.clone(), &context)).await;
+    if let (Err(error), Ok(seen)) = (&result, &task.0)
+        && let Some(words) = error.refusal()
+    {
+        let known = serde_json::to_value(seen).unwrap_or_default();
+        let words = sensitive::line(words, &Known::of(&known));
+        let notice = Notice {
+            level: Level::Warning,
+            reason: WRITE_REFUSED.into(),
+            message: format!("{error}: {words}"),
+        };
+        let version = seen.resource_version().unwrap_or_default();
+        publish(&context, seen, &notice, &version, clock::now()).await;
+    }
+    result
+}
+
+async fn step(task: Arc<DeserializeGuard<Task>>, context: &Context) -> Result<Action, Error> {
     let key = ObjectRef::from_obj(&*task);
     let task = match &task.0 {
         Ok(task) => task,
@@ -120,16 +160,16 @@ pub(super) async fn reconcile(
     let action = match next {
         Step::Rest => Action::await_change(),
         Step::Return(after) => Action::requeue(after),
-        Step::Delete => delete(&context, task).await?,
+        Step::Delete => delete(context, task).await?,
         Step::Report { news, again } => {
-            report(&context, task, &news, now).await?;
+            report(context, task, &news, now).await?;
             again.map_or_else(Action::await_change, Action::requeue)
         }
         Step::Start { start, branch } => {
-            Box::pin(begin(&context, task, &start, branch.as_deref(), now)).await?
+            Box::pin(begin(context, task, &start, branch.as_deref(), now)).await?
         }
-        Step::Adopt { attempt, job } => adopt(&context, task, attempt, job, now).await?,
-        Step::Release { job } => release(&context, task, &job, now).await?,
+        Step::Adopt { attempt, job } => adopt(context, task, attempt, job, now).await?,
+        Step::Release { job } => release(context, task, &job, now).await?,
         Step::Stop(stop) => {
             act::stop(
                 &context.client,

@@ -201,24 +201,29 @@ pub(super) async fn release(jobs: &Api<Job>, job: &JobId) -> Result<Released, ku
         .await
     {
         Ok(_) => Ok(Released::Yes),
-        Err(kube::Error::Api(refusal)) if may_pass(&refusal) => {
-            let words = sensitive::line(&refusal.message, &Known::default());
-            let message = format!(
-                "the API server does not let Job \"{}\" start: {words}",
-                job.name
-            );
-            {
-                let news = News::waiting(Waiting::JobRefused, message);
-                Ok(Released::Refused(Box::new(news)))
-            }
-        }
-        Err(kube::Error::Api(refusal))
-            if refusal.is_not_found() || refusal.code == UNPROCESSABLE =>
-        {
-            Ok(Released::Outdated)
+        Err(kube::Error::Api(refusal)) if may_pass(&refusal) => Ok(not_released(job, &refusal)),
+        Err(kube::Error::Api(refusal)) if refusal.is_not_found() => Ok(Released::Outdated),
+        // So it is answered where a test of the patch fails, and where the Job cannot be as the patch asks.
+        Err(kube::Error::Api(refusal)) if refusal.code == UNPROCESSABLE => {
+            let live = jobs.get_opt(&job.name).await?;
+            let as_tested = |it: &Job| JobId::of(it) == *job && ownership::is_held_back(it);
+            Ok(if live.as_ref().is_some_and(as_tested) {
+                not_released(job, &refusal)
+            } else {
+                Released::Outdated
+            })
         }
         Err(error) => Err(error),
     }
+}
+
+fn not_released(job: &JobId, refusal: &Status) -> Released {
+    let words = sensitive::line(&refusal.message, &Known::default());
+    let message = format!(
+        "the API server does not let Job \"{}\" start: {words}",
+        job.name
+    );
+    Released::Refused(Box::new(News::waiting(Waiting::JobRefused, message)))
 }
 
 /// Takes the branch. False if somebody else was first.

@@ -22,6 +22,8 @@ pub(super) struct Memory {
     of: (String, i64),
     /// Failures in a row.
     pub(super) failures: u32,
+    /// Writes of its status in a row that failed.
+    pub(super) unwritten: u32,
     /// When to look again, after a failure.
     pub(super) retry: Option<Timestamp>,
     /// The start of a Task that was answered by a look.
@@ -45,6 +47,7 @@ impl Memory {
         Self {
             of: identity(workspace),
             failures: 0,
+            unwritten: 0,
             retry: None,
             answered: 0,
             token: Token::Unknown,

@@ -118,9 +118,12 @@ fn retry(workspace: Arc<Watched>, error: &Error, context: Arc<Context>) -> Actio
 
 fn log(error: &controller::Error<Error, watcher::Error>) {
     match error {
+        controller::Error::ReconcilerFailed(failure, workspace) if failure.is_conflict() => {
+            tracing::debug!(%workspace, "somebody else wrote first");
+        }
         controller::Error::ReconcilerFailed(failure, workspace) => {
             let cause = std::error::Error::source(failure).map(ToString::to_string);
-            tracing::debug!(%workspace, error = %failure, cause, "will try again");
+            tracing::warn!(%workspace, error = %failure, cause, "will try again");
         }
         // Deleted while it stood in the queue.
         controller::Error::ObjectNotFound(_) => {}

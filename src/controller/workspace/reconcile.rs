@@ -31,9 +31,8 @@ use crate::controller::conflicts::Conflicts;
 use crate::controller::events;
 use crate::controller::repositories::Repositories;
 
-/// How soon to try again to write a status. Somebody who wrote first is told of by the watch, as a
-/// rule sooner.
-const WRITE_RETRY: Duration = Duration::from_secs(5);
+/// Longest pause before trying again to write a status.
+const WRITE_RETRY: Duration = Duration::from_mins(1);
 
 /// What reconciling a Workspace needs.
 pub(super) struct Context {
@@ -49,14 +48,25 @@ pub(super) struct Context {
 /// Why a Workspace could not be reconciled this time.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write the Workspace's status")]
-pub(super) struct Error(#[source] kube::Error);
+pub(super) struct Error {
+    #[source]
+    cause: kube::Error,
+    pause: Duration,
+}
 
 impl Error {
-    /// How soon to try again to write about `workspace`.
+    /// Whether somebody else wrote first: no failure, only a reason to look again.
+    pub(super) fn is_conflict(&self) -> bool {
+        matches!(&self.cause, kube::Error::Api(status) if status.is_conflict())
+    }
+
+    /// How soon to try again to write about `workspace`. Somebody who wrote first is told of by the watch, as
+    /// a rule sooner.
     pub(super) fn pause(&self, workspace: Name, conflicts: &Conflicts<Name>) -> Duration {
-        match &self.0 {
-            kube::Error::Api(status) if status.is_conflict() => conflicts.again(workspace),
-            _ => WRITE_RETRY,
+        if self.is_conflict() {
+            conflicts.again(workspace)
+        } else {
+            self.pause
         }
     }
 }
@@ -78,6 +88,7 @@ pub(super) async fn reconcile(
     let now = clock::now();
     let used = context.uses.of(&name);
     let mut memory = context.memories.take(&name, seen);
+    let answered = memory.answered;
     let step = match seen.metadata.deletion_timestamp {
         Some(_) => Step::Rest,
         None => decide::step(seen, &memory, used, now),
@@ -103,8 +114,16 @@ pub(super) async fn reconcile(
         },
     };
     let rest = decide::rest(&memory, used, clock::now());
+    if told.is_ok() {
+        memory.unwritten = 0;
+    } else {
+        memory.unwritten = memory.unwritten.saturating_add(1);
+        // What came of the look is not told yet: it is looked at again.
+        memory.answered = answered;
+    }
+    let pause = decide::pause(memory.unwritten).min(WRITE_RETRY);
     context.memories.keep(name, memory);
-    told?;
+    told.map_err(|cause| Error { cause, pause })?;
     Ok(rest.map_or_else(Action::await_change, Action::requeue))
 }
 
@@ -132,7 +151,7 @@ async fn tell(
     seen: &Workspace,
     looked: &Result<Seen, Trouble>,
     now: Timestamp,
-) -> Result<(), Error> {
+) -> Result<(), kube::Error> {
     let next = status::next(seen, looked, now);
     let namespace = seen.namespace().unwrap_or_default();
     let workspaces: Api<Workspace> = Api::namespaced(context.client.clone(), &namespace);
@@ -141,7 +160,7 @@ async fn tell(
         Ok(false) => return Ok(()),
         // Deleted in between: nobody is left to be told.
         Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(()),
-        Err(error) => return Err(Error(error)),
+        Err(error) => return Err(error),
     }
     if let Some(notice) = status::notice(seen, &next) {
         let object = seen.object_ref(&());

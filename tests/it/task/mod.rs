@@ -5,7 +5,7 @@ mod cancel;
 mod depends;
 mod life;
 mod model;
-mod pair;
+pub(crate) mod pair;
 mod policy;
 mod refused;
 mod retry;

@@ -27,8 +27,11 @@ const MAX_BODY: usize = 16 << 20;
 /// How far behind the second controller's caches are.
 const BEHIND: Duration = Duration::from_millis(700);
 
+/// The server's words for a write that it refuses.
+pub(crate) const REFUSAL: &str = "spec.template: Invalid value: field is immutable";
+
 /// A way to the server that is slow to tell what has changed, and keeps count of what is written.
-pub(super) struct Line {
+pub(crate) struct Line {
     port: u16,
     wire: Arc<Wire>,
     serving: JoinHandle<()>,
@@ -55,7 +58,7 @@ struct Refused {
 }
 
 impl Line {
-    pub(super) async fn start(context: &Context, delay: Duration) -> Self {
+    pub(crate) async fn start(context: &Context, delay: Duration) -> Self {
         let wire = Arc::new(Wire {
             client: context.client.clone(),
             delay,
@@ -76,7 +79,7 @@ impl Line {
         }
     }
 
-    pub(super) fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         let url = format!("http://127.0.0.1:{}", self.port);
         Client::try_from(kube::Config::new(url.parse().unwrap())).unwrap()
     }
@@ -90,8 +93,8 @@ impl Line {
         }
     }
 
-    /// Refuses the writes of this method to paths that end so, but the first `pass` of them.
-    pub(super) fn refuse(&self, method: Method, path: &str, pass: usize) {
+    /// Refuses, with [`REFUSAL`], the writes of this method to paths that end so, but the first `pass` of them.
+    pub(crate) fn refuse(&self, method: Method, path: &str, pass: usize) {
         *self.wire.refused.lock().unwrap() = Refused {
             what: Some((method, path.to_owned())),
             pass,
@@ -100,12 +103,12 @@ impl Line {
     }
 
     /// When a write was refused. From now on none is.
-    pub(super) fn relent(&self) -> Vec<Instant> {
+    pub(crate) fn relent(&self) -> Vec<Instant> {
         std::mem::take(&mut *self.wire.refused.lock().unwrap()).at
     }
 
     /// When a write was refused until now.
-    pub(super) fn refused(&self) -> Vec<Instant> {
+    pub(crate) fn refused(&self) -> Vec<Instant> {
         self.wire.refused.lock().unwrap().at.clone()
     }
 
@@ -124,12 +127,16 @@ impl Wire {
     fn given(&self, path: &str) -> Option<Response> {
         let answers = self.answers.lock().unwrap();
         let (_, (status, body)) = answers.iter().find(|(end, _)| path.ends_with(*end))?;
-        let mut answer = Response::new(Body::from(body.to_string()));
-        *answer.status_mut() = *status;
-        let json = header::HeaderValue::from_static("application/json");
-        answer.headers_mut().insert(header::CONTENT_TYPE, json);
-        Some(answer)
+        Some(answer_of(*status, body))
     }
+}
+
+fn answer_of(status: StatusCode, body: &Value) -> Response {
+    let mut answer = Response::new(Body::from(body.to_string()));
+    *answer.status_mut() = status;
+    let json = header::HeaderValue::from_static("application/json");
+    answer.headers_mut().insert(header::CONTENT_TYPE, json);
+    answer
 }
 
 impl Refused {
@@ -146,11 +153,9 @@ impl Refused {
         self.at.push(Instant::now());
         let body = json!({
             "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 422,
-            "reason": "Invalid", "message": "refused by the test",
+            "reason": "Invalid", "message": REFUSAL,
         });
-        let mut answer = Response::new(Body::from(body.to_string()));
-        *answer.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
-        Some(answer)
+        Some(answer_of(StatusCode::UNPROCESSABLE_ENTITY, &body))
     }
 }
 

@@ -4,15 +4,18 @@ mod reasons;
 mod tokens;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axon::api::Task;
 use axon::api::Workspace;
 use axon::controller;
 use axon::controller::Options;
 use axon::model::Namespace;
+use http::Method;
 use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
+use kube::Client;
 use kube::api::ListParams;
 use kube::api::Patch;
 use kube::api::PatchParams;
@@ -26,11 +29,13 @@ use crate::git_server::GitRepo;
 use crate::git_server::GitServer;
 use crate::server::Context;
 use crate::server::eventually;
+use crate::task::pair::Line;
 
 crate::on_both_servers!(
     many_workspaces_of_one_repository_ask_once,
     it_is_asked_again_when_a_task_is_about_to_start,
     an_edit_is_looked_at_and_told,
+    a_status_that_is_refused_is_tried_again_ever_more_rarely,
 );
 
 /// A repository `acme/app.git` behind a server, in the namespace of a test.
@@ -159,12 +164,7 @@ impl Stage {
     }
 
     fn start_with(&self, options: Options) -> Running {
-        let stop = CancellationToken::new();
-        let running = controller::run(self.context.client.clone(), options, stop.clone());
-        Running {
-            stop,
-            task: tokio::spawn(running),
-        }
+        start_through(self.context.client.clone(), options)
     }
 
     /// How often the server was asked for its refs since the last call.
@@ -172,6 +172,15 @@ impl Stage {
         let served = self.server.served();
         let asks = served.iter().filter(|it| it.what.contains("/info/refs"));
         asks.count()
+    }
+}
+
+fn start_through(client: Client, options: Options) -> Running {
+    let stop = CancellationToken::new();
+    let running = controller::run(client, options, stop.clone());
+    Running {
+        stop,
+        task: tokio::spawn(running),
     }
 }
 
@@ -186,6 +195,25 @@ impl Running {
         self.stop.cancel();
         self.task.await.unwrap().unwrap();
     }
+}
+
+async fn a_status_that_is_refused_is_tried_again_ever_more_rarely(context: Context) {
+    let stage = Stage::new(context);
+    stage.repo.commit(&[("file", "x")]);
+    let line = Line::start(&stage.context, Duration::ZERO).await;
+    line.refuse(Method::PATCH, "/workspaces/web/status", 0);
+    stage.create("web", json!({})).await;
+    let controller = start_through(line.client(), stage.options());
+    let seen = eventually("a third refusal", || async {
+        let seen = line.refused();
+        (seen.len() >= 3).then_some(seen)
+    })
+    .await;
+    let pauses = [seen[1] - seen[0], seen[2] - seen[1]];
+    assert!(pauses[1] > pauses[0] + Duration::from_secs(3), "{pauses:?}");
+    line.relent();
+    stage.reason("web", "Reachable").await;
+    controller.stop().await;
 }
 
 async fn many_workspaces_of_one_repository_ask_once(context: Context) {
