@@ -3,6 +3,7 @@
 
 mod fake_github;
 mod limits;
+mod refused;
 
 use std::collections::BTreeSet;
 
@@ -22,6 +23,7 @@ use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
+use kube::Client;
 use kube::ResourceExt as _;
 use kube::api::ApiResource;
 use kube::api::DeleteParams;
@@ -71,6 +73,15 @@ impl Controller {
     }
 
     fn with(context: &Context, github: &FakeGithub, once: bool) -> Self {
+        Self::run(context, github, context.client.clone(), once)
+    }
+
+    /// One that reaches the server by a way of its own.
+    fn through(context: &Context, github: &FakeGithub, client: Client) -> Self {
+        Self::run(context, github, client, false)
+    }
+
+    fn run(context: &Context, github: &FakeGithub, client: Client, once: bool) -> Self {
         let options = controller::Options {
             namespace: Some(axon::model::Namespace::parse(&context.namespace).unwrap()),
             github_api: Some(github.url()),
@@ -78,7 +89,7 @@ impl Controller {
             ..controller::Options::default()
         };
         let stop = CancellationToken::new();
-        let (client, stopped) = (context.client.clone(), stop.clone());
+        let stopped = stop.clone();
         let running = tokio::spawn(async move {
             controller::spawner::run(client, &options, stopped).await;
         });
