@@ -23,12 +23,13 @@ pub type Resolver = Arc<dyn Fn(&str) -> Result<Image, String> + Send + Sync>;
 /// Lends Pods what they need of this machine and may change, and takes the changes back.
 pub trait Lender: Send + Sync {
     /// Fills the directory, which is the Pod's own, and says what its containers see of it. Asked before
-    /// the first of them starts.
+    /// the first of them starts, and only where containers are kept from this machine.
     fn lend(&self, pod: &Pod, dir: &Path) -> Result<Vec<Lent>, String>;
 
-    /// Takes back what was lent in that directory. Asked when nothing of the Pod runs any more, and
-    /// perhaps a second time.
-    fn take_back(&self, pod: &Pod, dir: &Path);
+    /// Takes back what was lent in that directory, and what the Pod leaves in its `volumes`, each of them a
+    /// directory below that one by its name. Asked when nothing of the Pod runs any more, and perhaps a second
+    /// time.
+    fn take_back(&self, pod: &Pod, dir: &Path, volumes: &Path);
 }
 
 /// A directory of this machine that a Pod sees.

@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use self::api_server::Server;
+use self::images::Lender;
 use self::logs::LogDir;
 use self::runner::isolation::Isolation;
 use self::store::Store;
@@ -72,6 +73,8 @@ pub struct Node {
     pub env: BTreeMap<String, String>,
     /// Whether containers are kept from this machine.
     pub isolation: Isolation,
+    /// Who lends Pods what is of this machine.
+    pub lender: Option<Arc<dyn Lender>>,
 }
 
 /// How many Pods run at a time: each may be an agent that keeps a machine busy.
@@ -217,6 +220,7 @@ impl Node {
             supervisor: self.supervisor,
             base_env: self.env,
             isolation: self.isolation,
+            lender: self.lender,
             max_pods: MAX_PODS,
         }
     }

@@ -296,10 +296,8 @@ async fn embedded(dir: &Path) -> Cluster {
         images: Arc::new(images),
         supervisor: env!("CARGO_BIN_EXE_axon").into(),
         env: BTreeMap::from([("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned())]),
-        isolation: Isolation::Confined(Confined {
-            home: None,
-            lender: None,
-        }),
+        isolation: Isolation::Confined(Confined { home: None }),
+        lender: None,
     };
     let options = Options {
         node: Some(node),

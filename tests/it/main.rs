@@ -46,6 +46,7 @@ mod ssh_server;
 mod store_crash;
 mod supervise;
 mod sync;
+mod taken_back;
 mod task;
 mod tidy;
 mod validate;

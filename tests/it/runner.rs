@@ -153,6 +153,7 @@ async fn start(dir: &Path, ephemeral: bool, isolation: Isolation) -> Cluster {
         supervisor: env!("CARGO_BIN_EXE_axon").into(),
         env: BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
         isolation,
+        lender: None,
     };
     let options = Options {
         node: Some(node),

@@ -12,7 +12,6 @@ use std::os::unix::fs::chown;
 use std::os::unix::fs::lchown;
 use std::path::Path;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use nix::unistd::Uid;
 
@@ -24,7 +23,6 @@ use super::process::Error;
 use super::process::Process;
 use super::supervise;
 use super::supervise::CONTAINER_USER;
-use crate::local::images::Lender;
 
 /// Folders of the system that containers see, where they exist.
 const SYSTEM: [&str; 14] = [
@@ -65,7 +63,6 @@ pub enum Isolation {
 pub struct Confined {
     /// The home of the user who runs the node.
     pub home: Option<PathBuf>,
-    pub lender: Option<Arc<dyn Lender>>,
 }
 
 /// Tries whether this machine allows containers to be confined, by confining one. The error says what

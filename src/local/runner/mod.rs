@@ -55,6 +55,7 @@ use self::events::Events;
 use self::isolation::Isolation;
 use self::plan::Places;
 use self::pod::Seen;
+use crate::local::images::Lender;
 use crate::local::images::Resolver;
 use crate::local::logs::LogDir;
 
@@ -78,6 +79,8 @@ pub struct Options {
     pub base_env: BTreeMap<String, String>,
     /// Whether containers are kept from this machine.
     pub isolation: Isolation,
+    /// Who lends Pods what is of this machine.
+    pub lender: Option<Arc<dyn Lender>>,
     /// How many Pods may run at a time.
     pub max_pods: usize,
 }

@@ -14,6 +14,7 @@ use kube::api::PostParams;
 use crate::cli::commands::dev::agents;
 use crate::cli::ui::Failure;
 use crate::local;
+use crate::local::images::Lender;
 use crate::local::runner::isolation::Isolation;
 use crate::model::Namespace;
 
@@ -23,6 +24,7 @@ pub(super) async fn start(
     ephemeral: bool,
     table: agents::Table,
     isolation: Isolation,
+    lender: Arc<dyn Lender>,
 ) -> Result<local::Cluster, Failure> {
     let failed = |why: String| Failure::plain(format!("cannot start the runner: {why}"));
     let supervisor = supervisor()?;
@@ -33,6 +35,7 @@ pub(super) async fn start(
         supervisor,
         env: BTreeMap::from([("PATH".to_owned(), path)]),
         isolation,
+        lender: Some(lender),
     };
     let options = local::Options {
         dir: state.to_path_buf(),

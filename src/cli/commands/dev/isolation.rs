@@ -1,13 +1,11 @@
 //! Whether agents are kept from this machine: what it allows, and what the user accepts.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use crate::cli::commands::dev::Options;
 use crate::cli::commands::dev::embedded::supervisor;
 use crate::cli::ui;
 use crate::cli::ui::Failure;
-use crate::local::images::Lender;
 use crate::local::runner::isolation::Confined;
 use crate::local::runner::isolation::Isolation;
 use crate::local::runner::isolation::probe;
@@ -16,19 +14,14 @@ use crate::local::runner::isolation::probe;
 const DOCS: &str = "docs/local-mode.md says under \"Isolation\" what it takes";
 
 /// How agents will run. `is_own` says whether the source is a directory of the user's own.
-pub(super) async fn choose(
-    is_own: bool,
-    options: &Options,
-    lender: Arc<dyn Lender>,
-) -> Result<Isolation, Failure> {
+pub(super) async fn choose(is_own: bool, options: &Options) -> Result<Isolation, Failure> {
     if options.unconfined {
         ui::warning("agents run without isolation: they can read and change all that you can");
         return Ok(Isolation::Open);
     }
     let Err(why) = probe(&supervisor()?).await else {
         let home = home();
-        let lender = Some(lender);
-        return Ok(Isolation::Confined(Confined { home, lender }));
+        return Ok(Isolation::Confined(Confined { home }));
     };
     if is_own && !options.require_isolation {
         ui::warning(format_args!(

@@ -78,24 +78,22 @@ pub async fn run(global: &Global, options: Options) -> Result<Exit, Failure> {
     let source = options.source.open()?;
     let repositories = Arc::new(Repositories::default());
     let is_own = source::folder(&source).is_some();
-    let isolation = isolation::choose(is_own, &options, repositories.clone()).await?;
+    let isolation = isolation::choose(is_own, &options).await?;
     if !is_own {
         // The user named it.
         repositories.allow(&options.source.source);
     }
     let state = source::state_dir(&source)?;
     let table = agents::Table::new(&state, source::folder(&source), path_folders())?;
-    let controllers = controller::Options {
-        images: table.images.clone(),
-        allow_file_urls: true,
-        only_own_repositories: matches!(isolation, Isolation::Open) && !options.unconfined,
-        local_addresses: true,
-        deployment_name: "axon-dev".into(),
-        github_api: options.github_api_url.clone(),
-        once: options.once,
-        ..controller::Options::default()
-    };
-    let cluster = start(&state, options.ephemeral, table, isolation).await?;
+    let controllers = controllers(&options, &table, &isolation);
+    let cluster = start(
+        &state,
+        options.ephemeral,
+        table,
+        isolation,
+        repositories.clone(),
+    )
+    .await?;
     ui::note(format_args!(
         "kubeconfig: {}",
         cluster.kubeconfig().display()
@@ -130,6 +128,23 @@ pub async fn run(global: &Global, options: Options) -> Result<Exit, Failure> {
     session.stop.cancel();
     cluster.stop().await;
     outcome
+}
+
+fn controllers(
+    options: &Options,
+    table: &agents::Table,
+    isolation: &Isolation,
+) -> controller::Options {
+    controller::Options {
+        images: table.images.clone(),
+        allow_file_urls: true,
+        only_own_repositories: matches!(isolation, Isolation::Open) && !options.unconfined,
+        local_addresses: true,
+        deployment_name: "axon-dev".into(),
+        github_api: options.github_api_url.clone(),
+        once: options.once,
+        ..controller::Options::default()
+    }
 }
 
 /// One run of `axon dev` on a cluster that has started.

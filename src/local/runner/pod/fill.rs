@@ -7,7 +7,7 @@ use super::RETRY_FIRST;
 use super::RETRY_LAST;
 use super::Worker;
 use crate::local::events::Note;
-use crate::local::runner::isolation::Confined;
+use crate::local::images::Lender;
 use crate::local::runner::isolation::Isolation;
 use crate::local::runner::isolation::Owner;
 use crate::local::runner::plan;
@@ -73,6 +73,7 @@ impl Worker {
         let sources = sources.map_err(|_| "cannot read from the API server".to_owned())?;
         let (places, pod) = (self.places.clone(), self.pod.clone());
         let isolation = self.node.options.isolation.clone();
+        let lender = self.node.options.lender.clone();
         let made = tokio::task::spawn_blocking(move || {
             let owner = Owner::of(&isolation);
             plan::check_names(&pod)
@@ -81,24 +82,22 @@ impl Worker {
                     Some(cause) => format!("{error}: {cause}"),
                     None => error.to_string(),
                 })?;
-            borrow(&isolation, &places, &pod)
+            match (lender, &isolation) {
+                (Some(lender), Isolation::Confined(_)) => {
+                    borrow(lender.as_ref(), owner, &places, &pod)
+                }
+                _ => Ok(()),
+            }
         });
         made.await.unwrap_or_else(|error| Err(error.to_string()))
     }
 }
 
 /// Takes what the Pod is lent of this machine.
-fn borrow(isolation: &Isolation, places: &Places, pod: &Pod) -> Result<(), String> {
-    let Isolation::Confined(Confined {
-        lender: Some(lender),
-        ..
-    }) = isolation
-    else {
-        return Ok(());
-    };
+fn borrow(lender: &dyn Lender, owner: Owner, places: &Places, pod: &Pod) -> Result<(), String> {
     let lent = lender.lend(pod, &places.loan())?;
     for it in lent.iter().filter(|it| it.writable) {
-        Owner::of(isolation)
+        owner
             .take_all(&it.path)
             .map_err(|error| format!("cannot lend \"{}\": {error}", it.at.display()))?;
     }
@@ -110,19 +109,11 @@ fn borrow(isolation: &Isolation, places: &Places, pod: &Pod) -> Result<(), Strin
 impl Worker {
     /// Gives back what the Pod was lent, now that nothing of it runs.
     pub(super) async fn give_back(&self) {
-        let Isolation::Confined(Confined {
-            lender: Some(lender),
-            ..
-        }) = self.node.options.isolation.clone()
-        else {
+        let Some(lender) = self.node.options.lender.clone() else {
             return;
         };
         let (places, pod) = (self.places.clone(), self.pod.clone());
-        let given = move || {
-            if places.loan().exists() {
-                lender.take_back(&pod, &places.loan());
-            }
-        };
+        let given = move || lender.take_back(&pod, &places.loan(), &places.volumes());
         if let Err(error) = tokio::task::spawn_blocking(given).await {
             tracing::warn!(%error, "what a Pod was lent could not be taken back");
         }
