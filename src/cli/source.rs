@@ -193,7 +193,7 @@ pub fn with_hint(failure: Failure, error: &repo::Error) -> Failure {
             failure.hint("check the URL and the network")
         }
         repo::Error::NoReference { .. } | repo::Error::Empty { .. } => failure.hint("check --ref"),
-        repo::Error::NoPath { .. } => failure.hint("name another file with --path"),
+        repo::Error::NoPath { .. } => failure.hint("write one, or name another file with --path"),
         repo::Error::RefusedPath { .. }
         | repo::Error::TooLarge { .. }
         | repo::Error::TooMuch { .. }

@@ -492,7 +492,7 @@ fn a_repository_that_cannot_be_read_is_told_with_a_hint() {
         &[&url, "--path", "gone.yaml"],
         &[
             "no file \"gone.yaml\"",
-            "hint: name another file with --path",
+            "hint: write one, or name another file with --path",
         ],
     );
     check(

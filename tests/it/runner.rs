@@ -392,6 +392,30 @@ async fn a_missing_secret_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_sub_path_does_not_lead_out_of_its_volume() {
+    let bed = Bed::new().await;
+    let mut links = container("ln -s /etc $1/out; mkdir $1/real; ln -s real $1/in");
+    links["name"] = json!("links");
+    let with = |sub: &str| {
+        let mut it = container("echo ran");
+        it["volumeMounts"] = json!([{"name": "v", "mountPath": "/v", "subPath": sub}]);
+        it
+    };
+    for (name, sub) in [("stays", "in"), ("leaves", "out")] {
+        let more = json!({"initContainers": [links], "containers": [with(sub)]});
+        bed.pod(name, "", more).await;
+    }
+    let pod = bed.ended("stays").await;
+    assert_eq!(bed.log(&pod, "agent"), "ran\n");
+    let refused = bed
+        .await_pod("leaves", waits("CreateContainerConfigError"))
+        .await;
+    let message = &status(&refused)["containerStatuses"][0]["state"]["waiting"]["message"];
+    let message = message.as_str().unwrap();
+    assert!(message.contains("leads out of its volume"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_changed_secret_comes_into_a_running_pod() {
     let bed = Bed::new().await;
     let secrets: Api<Secret> = Api::default_namespaced(bed.cluster.client());

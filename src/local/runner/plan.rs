@@ -331,8 +331,13 @@ fn prepare(container: &Container, places: &Places, owner: Owner) -> io::Result<(
     for mount in container.volume_mounts.iter().flatten() {
         if let Some(sub) = mount.sub_path.as_deref().and_then(volumes::below) {
             let volume = places.volumes().join(&mount.name);
-            if !volume.join(&sub).exists() {
-                volumes::make_inside(&volume, &sub, owner)?;
+            match volume.join(&sub).canonicalize() {
+                // An earlier container may have left a link.
+                Ok(found) if !found.starts_with(volume.canonicalize()?) => {
+                    return Err(io::Error::other("subPath leads out of its volume"));
+                }
+                Ok(_) => {}
+                Err(_) => volumes::make_inside(&volume, &sub, owner)?,
             }
         }
     }
